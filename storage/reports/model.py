@@ -1,0 +1,95 @@
+"""What a run report is made of: plain frozen records that the catalogue fills and `render` draws.
+
+Every field but the names has a default, so that a report of a run that did nothing, or that broke half way, can
+still be written. Times are aware datetimes or ISO-8601 UTC text, as the catalogue keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+Outcome = Literal["restored", "unchanged", "failed", "already_done"]
+
+TOTALS = ("registered", "restored", "unchanged", "already_done", "ignored", "quarantined", "failed")
+"""The totals every report shows, in this order; a total that is not given is shown as 0, further ones come after."""
+
+
+@dataclass(frozen=True)
+class ReportPhoto:
+    """One photo that the run met, and what became of it."""
+
+    source_key: str
+    """Key of the master below the source's URL; shown to people, so that they find the photo they know."""
+    photo_sha256: str
+    """SHA-256 of the master, 64 hexadecimal digits; `#photo-<sha>` is the photo's anchor in the page."""
+    outcome: Outcome
+    error: str | None = None
+    """Why it failed, one line, with what to do next."""
+    height: int | None = None
+    width: int | None = None
+    preview_key: str | None = None
+    """Key of the restoration's `preview.jpg` below the derivatives' URL."""
+    mask_key: str | None = None
+    """Key of the restoration's `mask.png` (white or > 0 where damaged) below the derivatives' URL."""
+    before_preview_key: str | None = None
+    """Key of a ready JPEG of the master below the derivatives' URL; without it the `before_image` callable is asked."""
+    mask_coverage: float | None = None
+    """Share of the photo's pixels under the mask, 0 to 1."""
+    change_outside_mask: float | None = None
+    """Mean absolute change outside the mask, 0 to 1."""
+    mean_change: float | None = None
+    """Mean absolute change over the photo, 0 to 1; the report's order of interest."""
+    seconds: float | None = None
+    release: str | None = None
+    browse_path: str | None = None
+    """Path of the restored file in the home's `browse/` folder, for a person to open."""
+    mask_source: str | None = None
+    """`detected`, `supplied` or `label`."""
+    also_at: tuple[str, ...] = ()
+    """Other keys of the same content in this source."""
+
+
+@dataclass(frozen=True)
+class QuarantinedFile:
+    """A source object that was set aside: not a photo that can be restored rightly, and not ignored by a pattern."""
+
+    source_key: str
+    reason: str
+    """A reason slug (`truncated`, `empty`, ...) or a whole sentence."""
+    advice: str | None = None
+    """What to do about it; where None, the report has advice for the slugs it knows."""
+    detail: str | None = None
+    """What was expected and what was found, one line."""
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """All that a run's page shows. Nothing is read from anywhere else but the pictures."""
+
+    run_id: str
+    title: str
+    source_url: str | None = None
+    started_at: datetime | str | None = None
+    finished_at: datetime | str | None = None
+    """None when the run did not finish: the page then says so."""
+    release: str | None = None
+    mode: str | None = None
+    tone: str | None = None
+    strength: float | None = None
+    totals: Mapping[str, int] = field(default_factory=dict)
+    """Counts by the names in `TOTALS`."""
+    photos: tuple[ReportPhoto, ...] | list[ReportPhoto] = ()
+    quarantined: tuple[QuarantinedFile, ...] | list[QuarantinedFile] = ()
+    ignored_by_pattern: Mapping[str, int] = field(default_factory=dict)
+    """How many objects each ignore pattern took."""
+    machine: Mapping[str, str] = field(default_factory=dict)
+    """What it ran on, label to value: device, precision, processor, code version, ..."""
+    notes: tuple[str, ...] = ()
+    """Sentences worth reading first, such as that the run was interrupted."""
+
+    def total(self, name: str) -> int:
+        """Gives one of the totals, 0 where it is not counted."""
+        return int(self.totals.get(name, 0))
