@@ -1,0 +1,95 @@
+"""What a decoded image is: its pixels, what must travel with them, and the facts that the catalogue keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from oldphoto_core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """What `decode_image` accepts; checked against the header, before any pixel is decoded."""
+
+    max_pixels: int = 200_000_000
+    """Height times width above which an image is refused as a `bomb`."""
+
+    min_side_px: int = 32
+    """Shorter side below which an image is refused as `too-small`."""
+
+    def __post_init__(self) -> None:
+        """Refuses limits that no image could meet."""
+        if self.min_side_px < 1:
+            raise ConfigError(f"min_side_px: expected 1 or more, found {self.min_side_px}")
+        if self.max_pixels < self.min_side_px**2:
+            raise ConfigError(f"max_pixels: expected {self.min_side_px**2} or more, found {self.max_pixels}")
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What the catalogue keeps about an image. Sizes are of the upright picture."""
+
+    format: str
+    """Short lower-case name of the file format: `jpeg`, `png`, `tiff`, `webp`, `jpeg2000`, ..."""
+
+    height: int
+    """Rows of the upright picture."""
+
+    width: int
+    """Columns of the upright picture."""
+
+    channels: int
+    """1 for grey, 3 for colour; alpha is not counted."""
+
+    bit_depth: int
+    """Bits a sample of `pixels`: 8 or 16."""
+
+    source_mode: str
+    """How the file holds its samples, in Pillow's words: `L`, `RGB`, `CMYK`, `P`, `1`, `I;16`, `LAB`, ..."""
+
+    has_alpha: bool
+    """Whether transparency was kept beside the pixels."""
+
+    orientation: int
+    """EXIF orientation as stored, 1 to 8; `pixels` are already upright."""
+
+    icc_profile_name: str | None
+    """Description of the embedded profile, as the file names it; None where the file has none."""
+
+    dpi_x: float | None
+    """Dots an inch along the rows of the upright picture."""
+
+    dpi_y: float | None
+    """Dots an inch along the columns of the upright picture."""
+
+    capture: Mapping[str, str] = field(default_factory=dict)
+    """EXIF words of a person's interest (make, model, date, artist, description, ...); values are plain text."""
+
+    perceptual_hash: str = ""
+    """64-bit DCT hash, 16 hexadecimal digits: close pictures differ in few bits."""
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """An image as the core works on it, with what must be written back beside it."""
+
+    pixels: np.ndarray
+    """(H, W) or (H, W, 3), uint8 or uint16, C-contiguous, upright; sRGB where colour."""
+
+    alpha: np.ndarray | None
+    """(H, W) of the same dtype as `pixels`, upright; None where the file has no transparency."""
+
+    icc_profile: bytes | None
+    """The profile that describes `pixels`, to be embedded on writing (see `oldphoto_core.color`)."""
+
+    dpi: tuple[float, float] | None
+    """Dots an inch (x, y) of the upright picture."""
+
+    exif: bytes | None
+    """The file's EXIF block, as read (TIFF structure, without the `Exif` prefix)."""
+
+    facts: ImageFacts
+    """What the catalogue keeps."""

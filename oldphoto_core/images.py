@@ -1,0 +1,13 @@
+"""Images in and out: bytes to upright pixels with all that belongs to them, and back.
+
+    decoded = decode_image(data, "album/photo.tif")          # raises ImageRefused, never guesses
+    data = encode_image(decoded.pixels, format="tif", icc_profile=decoded.icc_profile, dpi=decoded.dpi)
+"""
+
+from __future__ import annotations
+
+from oldphoto_core.decoding import decode_image
+from oldphoto_core.encoding import encode_image
+from oldphoto_core.image_types import DecodedImage, DecodeLimits, ImageFacts
+
+__all__ = ["DecodeLimits", "DecodedImage", "ImageFacts", "decode_image", "encode_image"]
