@@ -66,4 +66,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 $(VENV)/.installed-test: $(VENV)/.installed
 	@echo 'Installing the test tools into $(VENV)'
 	@$(PIP) --editable '.[test]'
+	@$(BIN)/python -m tests.chromium
 	@touch $@

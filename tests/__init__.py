@@ -1,0 +1,1 @@
+"""The tests, laid out like the tree: core, store, orchestration, e2e, benchmarks."""
