@@ -1,0 +1,119 @@
+"""The scratch detector: a U-Net that gives each pixel's logit of structured damage (stage 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from oldphoto_core.models.blocks import GatedStack, upsample_conv
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """Sizes of a detector.
+
+    Attributes:
+        kind: `gated` (archive, colour) or `plain` (the authors', grey).
+        widths: channels from full resolution down, halving each time.
+        depth: blocks at each resolution (archive).
+    """
+
+    kind: str
+    widths: tuple[int, ...]
+    depth: int = 1
+
+
+class GatedScratchUNet(nn.Module):
+    """A compact U-Net in colour without statistics over space; about 0.5 M weights in `archive`.
+
+    Full resolution sees two plain 3x3 convolutions, before and after the rest, because a fine scratch is one pixel
+    wide there; everything wider happens below.
+    """
+
+    def __init__(self, config: DetectorConfig) -> None:
+        super().__init__()
+        widths = config.widths
+        lowest = len(widths) - 1
+        self.total_stride = 2**lowest
+        in_blocks = sum(2**level * config.depth * (1 if level == lowest else 2) for level in range(1, lowest + 1))
+        self.reach_px: int | None = 3 + in_blocks + self.total_stride - 1  # three 3x3 convolutions at full resolution
+        self.stem = nn.Conv2d(3, widths[0], 3, padding=1)
+        self.downs = nn.ModuleList(
+            nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.stacks_in = nn.ModuleList(GatedStack(width, config.depth) for width in widths[1:])
+        self.ups = nn.ModuleList(upsample_conv(b, a) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.stacks_out = nn.ModuleList(GatedStack(width, config.depth) for width in widths[1:-1])
+        self.merge = nn.Conv2d(2 * widths[0], widths[0], 3, padding=1)
+        self.head = nn.Conv2d(widths[0], 1, 3, padding=1)
+        nn.init.constant_(self.head.bias, -3.0)  # damage is rare: start from "intact"
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Gives logits (B, 1, H, W) float32 of an image (B, 3, H, W) in [-1, 1], any height and width."""
+        padded, (height, width) = pad_to_multiple(image, self.total_stride)
+        levels = [F.relu(self.stem(padded))]
+        for down, stack in zip(self.downs, self.stacks_in, strict=True):
+            levels.append(stack(down(levels[-1])))
+        x = levels[-1]
+        for level in range(len(levels) - 2, 0, -1):
+            x = self.stacks_out[level - 1](levels[level] + self.ups[level](x))
+        x = F.relu(self.merge(torch.cat([levels[0], self.ups[0](x)], dim=1)))
+        return self.head(x)[..., :height, :width].float()
+
+
+class PlainScratchUNet(nn.Module):
+    """The authors' detector: a U-Net of depth 4, 64 to 1024 channels, one grey channel in; about 31 M weights."""
+
+    total_stride = 16
+    reach_px: int | None = None  # instance norm sees the whole photo
+
+    def __init__(self, config: DetectorConfig) -> None:
+        super().__init__()
+        widths = config.widths
+        self.first = _double_conv(1, widths[0])
+        self.downs = nn.ModuleList(_double_conv(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.ups = nn.ModuleList(
+            nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.merges = nn.ModuleList(_double_conv(2 * a, a) for a in widths[:-1])
+        self.head = nn.Conv2d(widths[0], 1, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Gives logits (B, 1, H, W) of an image (B, 3, H, W) in [-1, 1]; the colour is averaged to grey."""
+        weights = image.new_tensor([0.299, 0.587, 0.114])[:, None, None]
+        padded, (height, width) = pad_to_multiple((image * weights).sum(dim=1, keepdim=True), self.total_stride)
+        levels = [self.first(padded)]
+        for down in self.downs:
+            levels.append(down(F.max_pool2d(levels[-1], 2)))
+        x = levels.pop()
+        for up, merge in zip(reversed(self.ups), reversed(self.merges), strict=True):
+            x = merge(torch.cat([levels.pop(), up(x)], dim=1))
+        return self.head(x)[..., :height, :width].float()
+
+
+def _double_conv(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect"),
+        nn.InstanceNorm2d(outputs),
+        nn.LeakyReLU(0.2, inplace=True),
+        nn.Conv2d(outputs, outputs, 3, padding=1, padding_mode="reflect"),
+        nn.InstanceNorm2d(outputs),
+        nn.LeakyReLU(0.2, inplace=True),
+    )
+
+
+def pad_to_multiple(image: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:
+    """Pads (B, C, H, W) below and to the right, repeating the edge, to multiples; gives it and (H, W)."""
+    height, width = image.shape[-2:]
+    below, right = -height % multiple, -width % multiple
+    if below or right:
+        image = F.pad(image, (0, right, 0, below), mode="replicate")
+    return image, (height, width)
+
+
+def build_detector_network(config: DetectorConfig) -> nn.Module:
+    """Gives a fresh detector of the given kind and sizes."""
+    return GatedScratchUNet(config) if config.kind == "gated" else PlainScratchUNet(config)

@@ -1,0 +1,140 @@
+"""T, the translation from the latent of a damaged photo to that of a clean one (eqs. 5-10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from oldphoto_core.models.blocks import GatedStack, conv_norm_relu, residual_stack, upsample_conv
+from oldphoto_core.models.look import Glance
+from oldphoto_core.models.partial_nonlocal import PartialNonLocal, fuse
+
+MASK_STRIDE = 4
+"""Image pixels a side for one latent place."""
+
+
+@dataclass(frozen=True)
+class TranslationConfig:
+    """Sizes of T.
+
+    Attributes:
+        kind: `gated` (archive) or `residual` (the authors').
+        latent_channels: channels of both latents.
+        widths: channels at 1/4, 1/8 and 1/16 (archive), or of the climb to the fusion (paper).
+        depths: blocks at 1/4, 1/8, 1/16 and after the fusion (archive); in the two branches and after (paper).
+        inner: channels of theta, phi and mu.
+        condition_size: length of the look's conditioning vector; 0 without a look.
+        token_size: channels of the look's tokens; 0 without a look.
+    """
+
+    kind: str
+    latent_channels: int
+    widths: tuple[int, ...]
+    depths: tuple[int, ...]
+    inner: int
+    condition_size: int = 0
+    token_size: int = 0
+
+
+class GatedTranslation(nn.Module):
+    """T(z) = z + delta(z, m, glance), delta zero at the start; `archive`.
+
+    A U-shaped trunk to 1/16, then the partial non-local block and the fusion at 1/4. The mask comes at full
+    resolution, its 4x4 pixels unshuffled to channels, so a one-pixel scratch does not cost a 4x4 cell.
+    Sources of the non-local block are the look's tokens: intact, 256 at most, the same for each tile.
+    The block's answer is added to F before rho_global, so that a thin scratch is not cut off from its surroundings
+    (eq. 10 gives a damaged place the gathered answer alone; `paper` does so).
+    """
+
+    total_stride = 16
+
+    def __init__(self, config: TranslationConfig) -> None:
+        super().__init__()
+        fine, middle, coarse = config.widths
+        at_fine, at_middle, at_coarse, after = config.depths
+        condition = config.condition_size
+        self.reach_px = 4 * (2 + at_fine + after) + 8 * 2 * at_middle + 16 * at_coarse + 15  # 15: within a 1/16 cell
+        self.stem = nn.Conv2d(config.latent_channels + MASK_STRIDE**2, fine, 3, padding=1)
+        self.fine_in = GatedStack(fine, at_fine, condition_size=condition)
+        self.down_middle = nn.Conv2d(fine, middle, 2, stride=2)
+        self.middle_in = GatedStack(middle, at_middle, condition_size=condition)
+        self.down_coarse = nn.Conv2d(middle, coarse, 2, stride=2)
+        self.coarse = GatedStack(coarse, at_coarse, condition_size=condition)
+        self.up_middle = upsample_conv(coarse, middle)
+        self.middle_out = GatedStack(middle, at_middle, condition_size=condition)
+        self.up_fine = upsample_conv(middle, fine)
+        self.nonlocal_block = PartialNonLocal(fine, config.inner, source_channels=config.token_size)
+        self.rho_local = GatedStack(fine, after, condition_size=condition)
+        self.rho_global = GatedStack(fine, after, condition_size=condition)
+        self.head = nn.Conv2d(fine, config.latent_channels, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, latent: Tensor, mask: Tensor, glance: Glance | None = None) -> Tensor:
+        """Gives z_y of z_x.
+
+        Args:
+            latent: (B, C, h, w), h and w multiples of 4 (of 16 in image pixels).
+            mask: (B, 1, 4h, 4w) in [0, 1], soft.
+            glance: the look at the whole photo; needed.
+
+        Returns:
+            (B, C, h, w) float32.
+        """
+        if glance is None:
+            raise ValueError("the archive translation needs the look at the whole photo: pass glance")
+        condition = glance.condition
+        cells = F.pixel_unshuffle(mask, MASK_STRIDE)  # (B, 16, h, w)
+        features = self.stem(torch.cat([latent, cells.to(latent.dtype)], dim=1))
+        fine = self.fine_in(features, condition)
+        middle = self.middle_in(self.down_middle(fine), condition)
+        coarse = self.coarse(self.down_coarse(middle), condition)
+        middle = self.middle_out(middle + self.up_middle(coarse), condition)
+        fine = fine + self.up_fine(middle)
+        local = self.rho_local(fine, condition)
+        damaged = F.max_pool2d(mask, MASK_STRIDE).to(local.dtype)  # (B, 1, h, w)
+        if torch.is_grad_enabled() or bool(damaged.any()):  # nothing damaged: eq. 10 leaves the local branch alone
+            gathered = self.nonlocal_block.from_tokens(fine, glance.tokens, glance.token_intact)
+            local = fuse(damaged, local, self.rho_global(fine + gathered, condition))
+        return latent.float() + self.head(local).float()
+
+
+class ResidualTranslation(nn.Module):
+    """T by the paper: 3x3 convolutions 64-128-256-512-512, the partial non-local block, residual blocks, and back.
+
+    Eq. 10's two parallel branches rho_local and rho_global have three residual blocks each, and three more follow
+    the fusion: 50.8 M weights, the authors' 51 M. (Their code has no parallel branches; eq. 10 has.)
+    """
+
+    total_stride = 4
+    reach_px = None  # attention and instance norm see the whole photo
+
+    def __init__(self, config: TranslationConfig) -> None:
+        super().__init__()
+        climb = (config.latent_channels, *config.widths)
+        pairs = list(zip(climb[:-1], climb[1:], strict=True))
+        self.rise = nn.Sequential(*(conv_norm_relu(a, b, 3, padding=1) for a, b in pairs))
+        top = climb[-1]
+        in_branches, after = config.depths
+        self.nonlocal_block = PartialNonLocal(top, config.inner)
+        self.rho_local = residual_stack(top, in_branches)
+        self.rho_global = residual_stack(top, in_branches)
+        self.after = residual_stack(top, after)
+        back = [conv_norm_relu(b, a, 3, padding=1) for a, b in reversed(pairs[1:])]
+        self.fall = nn.Sequential(*back, nn.Conv2d(climb[1], climb[0], 3, padding=1, padding_mode="reflect"))
+
+    def forward(self, latent: Tensor, mask: Tensor, glance: Glance | None = None) -> Tensor:
+        """Gives z_y of z_x; see GatedTranslation.forward. The mask is made hard at 0.5; a glance is not used."""
+        damaged = (F.max_pool2d(mask, MASK_STRIDE) > 0.5).to(latent.dtype)  # m in {0, 1}, (B, 1, h, w)
+        features = self.rise(latent)
+        gathered = self.nonlocal_block(features, damaged)
+        fused = fuse(damaged, self.rho_local(features), self.rho_global(gathered))
+        return self.fall(self.after(fused)).float()
+
+
+def build_translation_network(config: TranslationConfig) -> nn.Module:
+    """Gives a fresh T of the given kind and sizes."""
+    return GatedTranslation(config) if config.kind == "gated" else ResidualTranslation(config)
