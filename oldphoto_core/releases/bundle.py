@@ -1,0 +1,112 @@
+"""Writing and loading a release's networks: safetensors in half precision, never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import nn
+
+from oldphoto_core.errors import ReleaseError
+from oldphoto_core.models.network import RestorationNetwork
+from oldphoto_core.models.presets import Preset, build_detector, build_restoration, preset
+from oldphoto_core.releases.card import CARD_NAME, CARD_VERSION, ReleaseCard, read_card, weights_hash
+
+PARTS = ("detector", "vae_x", "vae_y", "translation", "look")
+"""The networks of a release; `look` is missing where the preset has none."""
+
+
+@dataclass(frozen=True)
+class LoadedRelease:
+    """A release's networks, in evaluation mode on one device.
+
+    Attributes:
+        card: the card they came with.
+        detector: image (B, 3, H, W) in [-1, 1] -> logits (B, 1, H, W).
+        network: VAEs, translation and look.
+    """
+
+    card: ReleaseCard
+    detector: nn.Module
+    network: RestorationNetwork
+
+
+def save_release(
+    folder: Path, *, sizes: Preset, detector: nn.Module, network: RestorationNetwork, card: Mapping[str, Any]
+) -> ReleaseCard:
+    """Writes networks and card into a folder, the card last, and gives the card as it can be read again.
+
+    Args:
+        folder: made if need be; weights there are replaced.
+        sizes: the preset the networks were built with.
+        detector: the scratch detector.
+        network: VAEs, translation and look.
+        card: what is known: data, steps, time, hardware, `metrics`. Name, hash and files are added.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files: dict[str, str] = {}
+    sizes_by_part: dict[str, int] = {}
+    for part, module in _parts(detector, network).items():
+        tensors = {name: _half(tensor) for name, tensor in module.state_dict().items()}
+        data = save(tensors)
+        _write_whole(folder / f"{part}.safetensors", data)
+        files[f"{part}.safetensors"] = hashlib.sha256(data).hexdigest()
+        sizes_by_part[part] = sum(tensor.numel() for tensor in tensors.values())
+    digest = weights_hash(files)
+    whole = {
+        "card_version": CARD_VERSION,
+        "name": f"{sizes.name}-{digest[:8]}",
+        "preset": sizes.name,
+        "weights_hash": digest,
+        "files": files,
+        "weights": sizes_by_part,
+        "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **card,
+    }
+    _write_whole(folder / CARD_NAME, (json.dumps(whole, indent=2, ensure_ascii=False) + "\n").encode())
+    return read_card(folder)
+
+
+def load_release(card: ReleaseCard, *, device: torch.device | str = "cpu") -> LoadedRelease:
+    """Loads a release's networks, after its files have been compared with the card.
+
+    Raises:
+        ReleaseError: a file is missing or altered, or does not fit the preset.
+    """
+    card.verify()
+    sizes = preset(card.preset)
+    detector, network = build_detector(sizes), build_restoration(sizes)
+    for part, module in _parts(detector, network).items():
+        path = card.folder / f"{part}.safetensors"
+        try:
+            module.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+        except (RuntimeError, OSError) as error:
+            first = str(error).splitlines()[0]
+            raise ReleaseError(f"release {card.name}: {path} does not fit preset {card.preset!r}: {first}") from None
+    for module in (detector, network):
+        module.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    return LoadedRelease(card=card, detector=detector, network=network)
+
+
+def _parts(detector: nn.Module, network: RestorationNetwork) -> dict[str, nn.Module]:
+    parts = {name: getattr(network, name) for name in PARTS[1:]}
+    return {"detector": detector, **{name: module for name, module in parts.items() if module is not None}}
+
+
+def _half(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().cpu().contiguous().to(torch.float16 if tensor.is_floating_point() else tensor.dtype)
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Writes a file under another name and moves it into place, so that no half file is ever seen."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(data)
+    os.replace(partial, path)

@@ -1,0 +1,1 @@
+"""Restoration: array in, array and report out."""
