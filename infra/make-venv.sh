@@ -18,14 +18,34 @@ fi
 
 rm -rf "$venv"
 echo "Making $venv with $("$python" --version)"
-if "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-    "$python" -m venv "$venv"
-# Debian and Ubuntu leave ensurepip to the package python3-venv; an installed pip can fill the environment as well.
-elif "$python" -c 'import venv, pip' 2>/dev/null; then
-    "$python" -m venv --without-pip "$venv"
-    "$python" -m pip --quiet --python "$venv/bin/python" install pip
-else
-    echo "oldphoto: this Python can make no virtual environment with pip in it." \
+if "$python" -c 'import ensurepip; ensurepip.version()' 2>/dev/null; then
+    exec "$python" -m venv "$venv"
+fi
+
+# Debian and Ubuntu leave ensurepip to the package python3-venv. Without it: pip's wheel from PyPI can install itself.
+"$python" -m venv --without-pip "$venv"
+if ! "$venv/bin/python" - <<'PYTHON'
+import hashlib, json, os, subprocess, sys, tempfile, urllib.parse, urllib.request
+
+index = "https://pypi.org/pypi/pip/json"
+try:
+    with urllib.request.urlopen(index, timeout=60) as answer:
+        wheel = next(file for file in json.load(answer)["urls"] if file["packagetype"] == "bdist_wheel")
+    with urllib.request.urlopen(urllib.parse.urljoin(index, wheel["url"]), timeout=60) as answer:
+        data = answer.read()
+except OSError as error:
+    sys.exit(f"oldphoto: {index}: {error}")
+if hashlib.sha256(data).hexdigest() != wheel["digests"]["sha256"]:
+    sys.exit(f"oldphoto: {wheel['filename']} came damaged")
+with tempfile.TemporaryDirectory() as folder:
+    path = os.path.join(folder, wheel["filename"])
+    with open(path, "wb") as file:
+        file.write(data)
+    subprocess.run([sys.executable, f"{path}/pip", "install", "--quiet", "--no-index", path], check=True)
+PYTHON
+then
+    rm -rf "$venv"
+    echo "oldphoto: this Python cannot fill a virtual environment by itself." \
         "On Debian and Ubuntu: sudo apt install python3-venv" >&2
     exit 1
 fi
