@@ -26,6 +26,11 @@ def utc_text(moment: datetime | None = None) -> str:
     return (moment or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def source_object_id(collection_url: str, key: str) -> str:
+    """How an event names a source object: its whole URL."""
+    return f"{collection_url.rstrip('/')}/{key}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class CollectionRecord:
     """A source URL and its policy.
@@ -79,7 +84,8 @@ class SourceObjectRecord:
     """What ingestion decided about one object; ``photo_sha256`` is needed where it is registered.
 
     Attributes:
-        reason: the pattern that ignored it, or why it is quarantined.
+        reason: the pattern that ignored it, or why it is quarantined (a short slug).
+        detail: one line for a person: what was expected, what was found, what to do.
     """
 
     key: str
@@ -87,18 +93,25 @@ class SourceObjectRecord:
     size_bytes: int
     photo_sha256: str | None = None
     reason: str | None = None
+    detail: str | None = None
     modified_at: str | None = None
     etag: str | None = None
     version_id: str | None = None
 
     @classmethod
     def from_entry(
-        cls, entry: SourceEntry, *, status: ObjectStatus, photo_sha256: str | None = None, reason: str | None = None
+        cls,
+        entry: SourceEntry,
+        *,
+        status: ObjectStatus,
+        photo_sha256: str | None = None,
+        reason: str | None = None,
+        detail: str | None = None,
     ) -> SourceObjectRecord:
         """The record of a listed object."""
         return cls(
             key=entry.key, status=status, size_bytes=entry.size_bytes, photo_sha256=photo_sha256, reason=reason,
-            modified_at=entry.modified_at, etag=entry.etag, version_id=entry.version_id,
+            detail=detail, modified_at=entry.modified_at, etag=entry.etag, version_id=entry.version_id,
         )  # fmt: skip
 
 
@@ -276,14 +289,16 @@ class RestorationRow:
 
 @dataclass(frozen=True, kw_only=True)
 class EventRecord:
-    """Something that happened, in PREMIS terms; recorded once however often it is handed in.
+    """Something that happened, in PREMIS terms.
 
     Attributes:
         agent: who did it: ``oldphoto 0.1.0``, a person's name.
         outcome: one word: success, failure, warning.
-        objects: (type, id, role): ("photo", sha256, "source"), ("source_object", key, "outcome").
-        at: None takes the database's clock.
-        uid: None derives it from the other fields; two events alike in all of them are one.
+        objects: (type, id, role), such as ("photo", sha256, "source"); a source object's id is its whole URL, as
+            ``source_object_id`` gives it.
+        at: when. With a time, two events alike in all fields are one, so that a batch may be recorded again after a
+            crash. None takes the database's clock, and the event is a new one each time.
+        uid: identity of the event, where the other fields are not enough.
     """
 
     type: EventType
@@ -334,6 +349,8 @@ class RunRecord:
     collection_id: int | None = None
     release: str | None = None
     mode: str | None = None
+    tone: str | None = None
+    strength: float | None = None
     flow_run_id: str | None = None
     machine: Mapping[str, Any] = field(default_factory=dict)
     started_at: str | None = None

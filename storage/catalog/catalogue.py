@@ -1,6 +1,6 @@
 """The catalogue as flows see it: every method is one transaction and may be called again after a crash.
 
-The work is done by functions of ``*_queries``, which take a connection; this class opens, commits and translates errors.
+The work is done by functions of ``*_queries`` on a connection; this class opens, commits and translates errors.
 """
 
 from __future__ import annotations
@@ -117,7 +117,12 @@ class Catalogue:
             return ingest_queries.record_objects(connection, collection_id, objects, photos, events)
 
     def mark_missing(
-        self, collection_id: int, seen_keys: Iterable[str], *, unlisted_prefixes: Sequence[str] = (), agent: str = "oldphoto"
+        self,
+        collection_id: int,
+        seen_keys: Iterable[str],
+        *,
+        unlisted_prefixes: Sequence[str] = (),
+        agent: str = "oldphoto",
     ) -> int:
         """After a whole listing: stamps what was seen, marks what was not as missing. Gives the number newly missing.
 
@@ -144,7 +149,7 @@ class Catalogue:
             return ingest_queries.ignored_by_pattern(connection, collection_id)
 
     def set_photo_state(self, photo_sha256: str, state: str, *, by: str, reason: str) -> bool:
-        """Makes a photo ``open``, ``held`` or ``withdrawn`` and records the event. False where there is no such photo."""
+        """Makes a photo ``open``, ``held`` or ``withdrawn`` and records the event. False where it is unknown."""
         with self._write() as connection:
             return ingest_queries.set_photo_state(connection, photo_sha256, state, by, reason)
 
@@ -224,7 +229,9 @@ class Catalogue:
 
     # -- releases, labels, events -------------------------------------------------------------------------------
 
-    def register_release(self, release: ReleaseRecord, *, activate_if_first: bool = True, agent: str = "oldphoto") -> str:
+    def register_release(
+        self, release: ReleaseRecord, *, activate_if_first: bool = True, agent: str = "oldphoto"
+    ) -> str:
         """Registers a release and gives its status; one that is there already stays as it is.
 
         Raises:
@@ -316,7 +323,7 @@ class Catalogue:
             raise RecordRefused(f"the catalogue {self.url} refused a record: {error.orig}") from error
         except OperationalError as error:
             raise CatalogueUnreadable(
-                f"the catalogue {self.url} does not answer: {error.orig}; is another program holding it, or the disk full?"
+                f"the catalogue {self.url} does not answer: {error.orig}; is the disk full, or another program at it?"
             ) from error
         except DatabaseError as error:
             raise CatalogueUnreadable(f"the catalogue {self.url} cannot be read: {error.orig}") from error

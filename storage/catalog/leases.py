@@ -1,0 +1,68 @@
+"""Leases on the database's clock keep two runs at once from restoring the same photo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from storage.catalog.engine import utc_now
+from storage.catalog.restoration_queries import finished_work
+from storage.catalog.statements import chunks, insert
+from storage.catalog.tables import lease
+from storage.records import PhotoWork
+
+
+def work_lease_name(photo_sha256: str, work_hash: str) -> str:
+    """Name of the lease on one work."""
+    return f"restoration/{photo_sha256}/{work_hash}"
+
+
+def acquire(connection: Connection, names: Sequence[str], holder: str, ttl_s: int) -> set[str]:
+    """See ``Catalogue.acquire_lease``. A lease of one's own is prolonged, one that expired is taken over."""
+    taken: set[str] = set()
+    for chunk in chunks(sorted(set(names))):  # in one order everywhere, so that two writers cannot wait for each other
+        statement = insert(connection, lease).values(
+            [{"name": n, "holder": holder, "acquired_at": utc_now(), "expires_at": utc_now(ttl_s)} for n in chunk]
+        )
+        free = sa.or_(lease.c.expires_at <= utc_now(), lease.c.holder == holder)
+        changes = {name: statement.excluded[name] for name in ("holder", "acquired_at", "expires_at")}
+        rows = connection.execute(
+            statement.on_conflict_do_update(index_elements=["name"], set_=changes, where=free).returning(lease.c.name)
+        )
+        taken.update(rows.scalars())
+    return taken
+
+
+def renew(connection: Connection, names: Sequence[str], holder: str, ttl_s: int) -> set[str]:
+    """See ``Catalogue.renew_lease``. One that ran out but that nobody took is held on."""
+    kept: set[str] = set()
+    for chunk in chunks(sorted(set(names))):
+        statement = sa.update(lease).where(lease.c.name.in_(chunk), lease.c.holder == holder)
+        kept.update(connection.execute(statement.values(expires_at=utc_now(ttl_s)).returning(lease.c.name)).scalars())
+    return kept
+
+
+def release(connection: Connection, names: Sequence[str], holder: str) -> None:
+    """See ``Catalogue.release_lease``."""
+    for chunk in chunks(sorted(set(names))):
+        connection.execute(sa.delete(lease).where(lease.c.name.in_(chunk), lease.c.holder == holder))
+
+
+def release_all(connection: Connection, holder: str) -> int:
+    """See ``Catalogue.release_all_leases``."""
+    return connection.execute(sa.delete(lease).where(lease.c.holder == holder)).rowcount
+
+
+def claim_work(connection: Connection, works: Sequence[PhotoWork], holder: str, ttl_s: int) -> list[PhotoWork]:
+    """See ``Catalogue.claim_work``.
+
+    Leases first, then a look at what is done: whoever held a work before us recorded it before the lease ended.
+    """
+    names = {work_lease_name(work.photo_sha256, work.work_hash): work for work in works}
+    taken = acquire(connection, list(names), holder, ttl_s)
+    done = finished_work(connection, [(names[name].photo_sha256, names[name].work_hash) for name in taken])
+    finished = [name for name in taken if (names[name].photo_sha256, names[name].work_hash) in done]
+    release(connection, finished, holder)
+    return [work for name, work in names.items() if name in taken and name not in set(finished)]

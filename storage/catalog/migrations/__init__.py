@@ -1,0 +1,1 @@
+"""Alembic scripts of the catalogue, run from the package by ``storage.catalog.schema_version``."""

@@ -1,0 +1,97 @@
+"""Model releases: registered once under an immutable name, at most one of them active."""
+
+from __future__ import annotations
+
+import json
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from storage.catalog.engine import utc_now
+from storage.catalog.event_queries import record_events
+from storage.catalog.statements import insert, json_text
+from storage.catalog.tables import model_release
+from storage.errors import RecordRefused, ReleaseConflict
+from storage.records import EventRecord, ReleaseRecord
+
+
+def register_release(connection: Connection, release: ReleaseRecord, activate_if_first: bool, agent: str) -> str:
+    """See ``Catalogue.register_release``."""
+    m = model_release.c
+    same = sa.or_(m.name == release.name, m.weights_hash == release.weights_hash)
+    known = connection.execute(sa.select(m.name, m.weights_hash, m.status).where(same)).all()
+    for name, weights_hash, status in known:
+        if (name, weights_hash) == (release.name, release.weights_hash):
+            return str(status)
+    if known:
+        raise ReleaseConflict(
+            f"release {release.name} with weights {release.weights_hash} meets {known[0].name} with weights "
+            f"{known[0].weights_hash}; a release's name is immutable, so export the new one under another"
+        )
+    first = not connection.scalar(sa.select(sa.func.count()).select_from(model_release))
+    parent_id = None
+    if release.parent is not None:
+        parent_id = connection.scalar(sa.select(m.id).where(m.name == release.parent))
+    statement = insert(connection, model_release).values(
+        name=release.name, weights_hash=release.weights_hash, preset=release.preset, url=release.url,
+        parent_id=parent_id, status="candidate", metrics=json_text(release.metrics), card=json_text(release.card),
+        registered_at=utc_now(),
+    )  # fmt: skip
+    connection.execute(statement.on_conflict_do_nothing())
+    if first and activate_if_first:
+        activate_release(connection, release.name, agent, "software")
+        return "active"
+    return "candidate"
+
+
+def activate_release(connection: Connection, name: str, agent: str, agent_type: str) -> None:
+    """See ``Catalogue.activate_release``."""
+    m = model_release.c
+    status = connection.scalar(sa.select(m.status).where(m.name == name))
+    if status is None:
+        raise RecordRefused(f"no release {name!r} in the catalogue; register it first")
+    if status == "active":
+        return
+    previous = connection.scalar(sa.select(m.name).where(m.status == "active"))
+    connection.execute(
+        sa.update(model_release).where(m.status == "active").values(status="retired", retired_at=utc_now())
+    )
+    connection.execute(
+        sa.update(model_release).where(m.name == name).values(status="active", activated_at=utc_now(), retired_at=None)
+    )
+    links = [("model_release", name, "outcome")] + ([("model_release", previous, "previous")] if previous else [])
+    record_events(
+        connection,
+        [
+            EventRecord(
+                type="promotion",
+                agent=agent,
+                agent_type="person" if agent_type == "person" else "software",
+                detail={"from": status, "to": "active"},
+                objects=tuple(links),
+            )
+        ],
+    )
+
+
+def active_release(connection: Connection) -> ReleaseRecord | None:
+    """See ``Catalogue.active_release``."""
+    active = [release for release in releases(connection) if release.status == "active"]
+    return active[0] if active else None
+
+
+def releases(connection: Connection) -> list[ReleaseRecord]:
+    """See ``Catalogue.releases``."""
+    m, parent = model_release.c, model_release.alias("parent")
+    statement = (
+        sa.select(m.name, m.weights_hash, m.preset, m.url, m.status, m.metrics, m.card, parent.c.name.label("parent"))
+        .select_from(model_release.outerjoin(parent, parent.c.id == m.parent_id))
+        .order_by(m.id)
+    )
+    return [
+        ReleaseRecord(
+            name=row.name, weights_hash=row.weights_hash, preset=row.preset, url=row.url, parent=row.parent,
+            status=row.status, metrics=json.loads(row.metrics), card=json.loads(row.card),
+        )
+        for row in connection.execute(statement)
+    ]  # fmt: skip

@@ -1,0 +1,206 @@
+"""What is still to restore, what was restored, and how."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from storage.catalog.engine import utc_now
+from storage.catalog.event_queries import record_events
+from storage.catalog.label_queries import latest_label_id
+from storage.catalog.statements import chunks, insert, json_text, photo_ids
+from storage.catalog.tables import collection, label, photo, restoration, source_object
+from storage.errors import RecordRefused
+from storage.keys import WorkParameters, work_hash
+from storage.records import EventRecord, PhotoWork, RestorationRecord, RestorationRow, SourceRef
+
+DONE = ("restored", "unchanged")
+_HASH_START = re.compile(r"[0-9a-f]{8,64}")
+
+
+def photos_to_restore(
+    connection: Connection, collection_id: int | None, parameters: WorkParameters, limit: int | None
+) -> list[PhotoWork]:
+    """See ``Catalogue.photos_to_restore``. Set-based: two statements, and two for every 500 photos wanted."""
+    wanted = _plain_work(connection, collection_id, parameters, limit)
+    wanted.update(_labelled_work(connection, collection_id, parameters))
+    ids = sorted(wanted)[:limit]
+    works: list[PhotoWork] = []
+    p, o = photo.c, source_object.c
+    for chunk in chunks(ids):
+        sources: dict[int, list[SourceRef]] = {}
+        statement = (
+            sa.select(o.photo_id, collection.c.id, collection.c.url, o.key, collection.c.browse_folder)
+            .select_from(source_object.join(collection))
+            .where(o.photo_id.in_(chunk), _usable(collection_id))
+            .order_by(o.id)
+        )
+        for photo_id, id_, url, key, folder in connection.execute(statement):
+            ref = SourceRef(collection_id=id_, collection_url=url, key=key, browse_folder=folder)
+            sources.setdefault(photo_id, []).append(ref)
+        rows = connection.execute(
+            sa.select(p.id, p.sha256, p.size_bytes, p.format, p.height, p.width, p.channels, p.bit_depth)
+            .where(p.id.in_(chunk))
+            .order_by(p.id)
+        )
+        works += (
+            PhotoWork(
+                photo_sha256=sha256, sources=tuple(sources[id_]), size_bytes=size_bytes, format=format_, height=height,
+                width=width, channels=channels, bit_depth=bit_depth, **wanted[id_],
+            )
+            for id_, sha256, size_bytes, format_, height, width, channels, bit_depth in rows
+        )  # fmt: skip
+    return works
+
+
+def count_done(connection: Connection, collection_id: int | None, parameters: WorkParameters) -> int:
+    """See ``Catalogue.count_done``."""
+    wanted = _plain_work(connection, collection_id, parameters, None)
+    wanted.update(_labelled_work(connection, collection_id, parameters))
+    total = connection.scalar(sa.select(sa.func.count()).select_from(photo).where(_restorable(collection_id)))
+    return (total or 0) - len(wanted)
+
+
+def _usable(collection_id: int | None) -> sa.ColumnElement[bool]:
+    """On source_object joined with collection: an object that may be read for restoration."""
+    usable = sa.and_(source_object.c.status == "registered", collection.c.state == "open")
+    return usable if collection_id is None else sa.and_(usable, source_object.c.collection_id == collection_id)
+
+
+def _restorable(collection_id: int | None) -> sa.ColumnElement[bool]:
+    """On photo: neither held nor withdrawn, and with an object to read."""
+    o = source_object.c
+    objects = sa.select(o.id).select_from(source_object.join(collection)).where(_usable(collection_id))
+    return sa.and_(photo.c.state == "open", objects.where(o.photo_id == photo.c.id).correlate(photo).exists())
+
+
+def _plain_work(
+    connection: Connection, collection_id: int | None, parameters: WorkParameters, limit: int | None
+) -> dict[int, dict[str, Any]]:
+    """Undone work whose hash is the parameters' own, by photo id: where no label applies, or a mask is supplied."""
+    r = restoration.c
+    wanted_hash = work_hash(parameters)
+    done = sa.select(r.id).where(r.photo_id == photo.c.id, r.work_hash == wanted_hash, r.outcome.in_(DONE))
+    statement = sa.select(photo.c.id).where(_restorable(collection_id), ~done.correlate(photo).exists())
+    if parameters.mask_sha256 is None:
+        labels = sa.select(label.c.id).where(label.c.photo_id == photo.c.id)
+        statement = statement.where(~labels.correlate(photo).exists())
+    if limit is not None:
+        statement = statement.order_by(photo.c.id).limit(limit)
+    work = {
+        "work_hash": wanted_hash,
+        "mask_source": "detected" if parameters.mask_sha256 is None else "supplied",
+        "mask_sha256": parameters.mask_sha256,
+    }
+    return dict.fromkeys(connection.execute(statement).scalars(), work)
+
+
+def _labelled_work(
+    connection: Connection, collection_id: int | None, parameters: WorkParameters
+) -> dict[int, dict[str, Any]]:
+    """Undone work on photos to which a label applies: each has a hash of its own."""
+    if parameters.mask_sha256 is not None:
+        return {}
+    r = restoration.c
+    statement = (
+        sa.select(photo.c.id, label.c.mask_sha256, label.c.mask_key)
+        .select_from(photo.join(label, label.c.id == latest_label_id()))
+        .where(_restorable(collection_id))
+    )
+    wanted: dict[int, dict[str, Any]] = {
+        photo_id: {
+            "work_hash": work_hash(parameters.with_mask(mask_sha256)),
+            "mask_source": "label",
+            "mask_sha256": mask_sha256,
+            "label_mask_key": mask_key,
+        }
+        for photo_id, mask_sha256, mask_key in connection.execute(statement)
+    }
+    for chunk in chunks(list(wanted)):
+        done = sa.select(r.photo_id, r.work_hash).where(r.photo_id.in_(chunk), r.outcome.in_(DONE))
+        for photo_id, done_hash in connection.execute(done).all():
+            if photo_id in wanted and wanted[photo_id]["work_hash"] == done_hash:
+                del wanted[photo_id]
+    return wanted
+
+
+def finished_work(connection: Connection, works: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+    """See ``Catalogue.finished_work``."""
+    asked, found = set(works), set()
+    r = restoration.c
+    for chunk in chunks(sorted({sha256 for sha256, _ in asked})):
+        statement = (
+            sa.select(photo.c.sha256, r.work_hash)
+            .select_from(restoration.join(photo))
+            .where(photo.c.sha256.in_(chunk), r.outcome.in_(DONE))
+        )
+        found.update((sha256, done_hash) for sha256, done_hash in connection.execute(statement))
+    return asked & found
+
+
+def record_restorations(
+    connection: Connection, restorations: Sequence[RestorationRecord], events: Sequence[EventRecord]
+) -> set[tuple[str, str]]:
+    """See ``Catalogue.record_restorations``."""
+    unique: dict[tuple[str, str], RestorationRecord] = {}
+    for record in restorations:
+        key = (record.photo_sha256, record.work_hash)
+        if key not in unique or unique[key].outcome == "failed":
+            unique[key] = record
+    ids = photo_ids(connection, (sha256 for sha256, _ in unique))
+    unknown = {sha256 for sha256, _ in unique} - ids.keys()
+    if unknown:
+        raise RecordRefused(f"restorations of {len(unknown)} photos that are not recorded, such as {min(unknown)}")
+    won: set[tuple[str, str]] = set()
+    by_id = {id_: sha256 for sha256, id_ in ids.items()}
+    now = connection.scalar(sa.select(utc_now()))
+    for chunk in chunks((unique[key] for key in sorted(unique)), 200):
+        rows = []
+        for record in chunk:
+            row = asdict(record)
+            row |= {"photo_id": ids[row.pop("photo_sha256")], "report": json_text(record.report)}
+            row["finished_at"] = record.finished_at or now
+            rows.append(row)
+        statement = insert(connection, restoration).values(rows)
+        changes = {name: statement.excluded[name] for name in rows[0] if name not in ("photo_id", "work_hash")}
+        result = connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["photo_id", "work_hash"], set_=changes, where=restoration.c.outcome == "failed"
+            ).returning(restoration.c.photo_id, restoration.c.work_hash)
+        )
+        won.update((by_id[photo_id], done_hash) for photo_id, done_hash in result)
+    record_events(connection, events)
+    return won
+
+
+_history = sa.table("restoration_history", *(sa.column(field.name) for field in fields(RestorationRow)))
+
+
+def history(connection: Connection, wanted: str | None, limit: int | None) -> list[RestorationRow]:
+    """See ``Catalogue.history``."""
+    h = _history.c
+    statement = sa.select(_history).order_by(h.finished_at.desc(), h.restoration_id.desc()).limit(limit)
+    if wanted is not None:
+        hashes = _photos_called(connection, wanted)
+        statement = statement.where(h.photo_sha256.in_(hashes[:1000]))
+    return [RestorationRow(**row) for row in connection.execute(statement).mappings()]
+
+
+def _photos_called(connection: Connection, wanted: str) -> list[str]:
+    """Photos whose SHA-256 begins so, or that lie at this key; failing these, whose file has this name."""
+    hashes: set[str] = set()
+    if _HASH_START.fullmatch(wanted.lower()):
+        start = wanted.lower()
+        statement = sa.select(photo.c.sha256).where(photo.c.sha256 >= start, photo.c.sha256 < f"{start}g")
+        hashes.update(connection.execute(statement).scalars())
+    located = sa.select(photo.c.sha256).distinct().select_from(photo.join(source_object))
+    hashes.update(connection.execute(located.where(source_object.c.key == wanted)).scalars())
+    if not hashes:
+        named = source_object.c.key.endswith(f"/{wanted}", autoescape=True)
+        hashes.update(connection.execute(located.where(named)).scalars())
+    return sorted(hashes)

@@ -1,0 +1,45 @@
+"""Small pieces of SQL that several query modules share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage.catalog.tables import photo
+
+T = TypeVar("T")
+
+CHUNK = 500
+"""Values in one IN list, rows in one statement: well below SQLite's 32,766 variables."""
+
+
+def insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that knows ON CONFLICT, in the connection's dialect."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """The items in lists of at most ``size``."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def json_text(document: Mapping[str, Any] | Sequence[Any]) -> str:
+    """JSON as the catalogue keeps it: sorted keys, UTF-8 as it is."""
+    return json.dumps(document, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def photo_ids(connection: Connection, hashes: Iterable[str]) -> dict[str, int]:
+    """Ids of those photos that are recorded, by SHA-256."""
+    found: dict[str, int] = {}
+    for chunk in chunks(set(hashes)):
+        rows = connection.execute(sa.select(photo.c.sha256, photo.c.id).where(photo.c.sha256.in_(chunk)))
+        found.update((sha256, photo_id) for sha256, photo_id in rows)
+    return found

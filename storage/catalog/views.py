@@ -1,0 +1,96 @@
+"""The catalogue's public views, as SQL that runs unchanged on SQLite and PostgreSQL.
+
+A migration that changes a view holds the text of its own time; this is the newest, and a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+RESTORATION_HISTORY = """
+CREATE VIEW restoration_history AS
+SELECT r.id AS restoration_id,
+       p.sha256 AS photo_sha256,
+       c.url AS source_url,
+       s.key AS source_key,
+       (SELECT COUNT(*) FROM source_object AS o WHERE o.photo_id = p.id) AS source_count,
+       r.outcome, r.error, r.release, r.weights_hash, m.status AS release_status, r.work_hash,
+       r.mode, r.tone, r.strength, r.mask_source, r.supplied_mask_sha256, r.output_format, r.pixel_version,
+       p.format, p.height, p.width, p.channels, p.bit_depth, p.icc_profile_name, p.state AS photo_state,
+       r.mask_coverage, r.change_outside_mask, r.mean_change, r.seconds, r.megapixels,
+       r.device, r.precision, r.code_version,
+       r.restored_key, r.restored_sha256, r.mask_key, r.mask_sha256, r.difference_key, r.preview_key, r.provenance_key,
+       r.run_id, r.flow_run_id,
+       (SELECT v.verdict FROM review AS v WHERE v.restoration_id = r.id
+         ORDER BY v.reviewed_at DESC, v.id DESC LIMIT 1) AS latest_verdict,
+       r.finished_at, r.day
+  FROM restoration AS r
+  JOIN photo AS p ON p.id = r.photo_id
+  JOIN model_release AS m ON m.name = r.release
+  LEFT JOIN source_object AS s ON s.id = (
+       SELECT o.id FROM source_object AS o WHERE o.photo_id = p.id
+        ORDER BY CASE o.status WHEN 'registered' THEN 0 ELSE 1 END, o.id LIMIT 1)
+  LEFT JOIN collection AS c ON c.id = s.collection_id
+"""
+"""A row a restoration; of a photo's several source objects the oldest that is still there."""
+
+PHOTO_LATEST = """
+CREATE VIEW photo_latest AS
+SELECT p.id AS photo_id,
+       p.sha256 AS photo_sha256,
+       p.format, p.height, p.width, p.channels, p.bit_depth, p.state AS photo_state, p.first_seen_at,
+       (SELECT COUNT(*) FROM source_object AS o WHERE o.photo_id = p.id AND o.status = 'registered') AS source_count,
+       r.id AS restoration_id,
+       r.outcome, r.release, r.work_hash, r.mode, r.tone, r.strength, r.mask_source, r.supplied_mask_sha256,
+       r.mask_coverage, r.change_outside_mask, r.mean_change, r.restored_key, r.restored_sha256, r.preview_key,
+       r.finished_at, r.day
+  FROM photo AS p
+  LEFT JOIN restoration AS r ON r.id = (
+       SELECT x.id FROM restoration AS x
+        WHERE x.photo_id = p.id AND x.outcome IN ('restored', 'unchanged')
+        ORDER BY x.finished_at DESC, x.id DESC LIMIT 1)
+"""
+"""A row a photo with its latest restoration, nulls where it has none."""
+
+RESTORATION_STALE = """
+CREATE VIEW restoration_stale AS
+SELECT l.photo_sha256, l.restoration_id, l.release, a.name AS active_release,
+       CASE WHEN a.name IS NOT NULL AND a.name <> l.release THEN 1 ELSE 0 END AS by_release,
+       CASE WHEN b.id IS NOT NULL AND (l.supplied_mask_sha256 IS NULL OR l.supplied_mask_sha256 <> b.mask_sha256)
+            THEN 1 ELSE 0 END AS by_label,
+       b.labelled_at AS latest_label_at,
+       l.finished_at, l.day
+  FROM photo_latest AS l
+  LEFT JOIN model_release AS a ON a.status = 'active'
+  LEFT JOIN label AS b ON b.id = (
+       SELECT x.id FROM label AS x
+        WHERE x.photo_id = l.photo_id ORDER BY x.labelled_at DESC, x.id DESC LIMIT 1)
+   AND b.labelled_at >= l.finished_at
+ WHERE l.restoration_id IS NOT NULL
+   AND ((a.name IS NOT NULL AND a.name <> l.release)
+     OR (b.id IS NOT NULL AND (l.supplied_mask_sha256 IS NULL OR l.supplied_mask_sha256 <> b.mask_sha256)))
+"""
+"""Photos whose latest restoration is not by the active release, or is from before their latest label."""
+
+RELEASE_LINEAGE = """
+CREATE VIEW release_lineage AS
+SELECT m.name AS release, m.weights_hash, m.status AS release_status, q.name AS parent_release, m.registered_at, m.day,
+       t.id AS training_run_id, t.stage, t.parent_id AS parent_training_run_id, t.started_at, t.finished_at,
+       d.id AS snapshot_id, d.sha256 AS snapshot_sha256, d.manifest_key AS snapshot_key,
+       b.id AS label_id, b.author AS label_author, b.labelled_at, p.sha256 AS photo_sha256
+  FROM model_release AS m
+  LEFT JOIN model_release AS q ON q.id = m.parent_id
+  LEFT JOIN model_release_run AS x ON x.release_id = m.id
+  LEFT JOIN training_run AS t ON t.id = x.training_run_id
+  LEFT JOIN dataset_snapshot AS d ON d.id = t.snapshot_id
+  LEFT JOIN dataset_snapshot_label AS y ON y.snapshot_id = d.id
+  LEFT JOIN label AS b ON b.id = y.label_id
+  LEFT JOIN photo AS p ON p.id = b.photo_id
+"""
+"""Release, its training runs, what these saw, and whose labels were in it: a row a label, nulls where a link ends."""
+
+VIEWS = {
+    "restoration_history": RESTORATION_HISTORY,
+    "photo_latest": PHOTO_LATEST,
+    "restoration_stale": RESTORATION_STALE,
+    "release_lineage": RELEASE_LINEAGE,
+}
+"""In the order in which they can be made: restoration_stale reads photo_latest."""
