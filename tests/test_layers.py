@@ -1,17 +1,35 @@
-"""What is loaded when. Who may import whom is held by import-linter (`make lint`; contracts in pyproject.toml)."""
+"""What is loaded when, and what is declared. Who may import whom is held by import-linter (`make lint`)."""
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
-from importlib.metadata import packages_distributions
+from collections.abc import Iterator
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 import pytest
 
 HEAVY = {"torch", "torchvision", "dask", "distributed", "prefect", "prefect_dask"}
 """What takes seconds to load; a run with nothing to do, and `--help`, load none of it."""
+
+OPTIONAL = {"torchvision"}
+"""Used when at hand, and said in the log when not."""
+
+ROOT = Path(__file__).parents[1]
+
+
+def _imported(package: str) -> Iterator[str]:
+    """Gives the top-level name of every import in a package's files, lazy ones included."""
+    for file in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if isinstance(node, ast.Import):
+                yield from (alias.name.partition(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                yield node.module.partition(".")[0]
 
 
 @pytest.mark.parametrize("module", ["oldphoto_core", "storage", "flows.cli.app"])
@@ -39,3 +57,14 @@ def test_help_loads_nothing_heavy() -> None:
 )
 def test_a_library_comes_from_one_distribution_alone(module: str, wanted: set[str]) -> None:
     assert {name.lower() for name in packages_distributions()[module]} == wanted
+
+
+@pytest.mark.parametrize("package", ["flows", "oldphoto_core", "storage"])
+def test_every_import_is_declared_in_pyproject(package: str) -> None:
+    lines = [line for line in distribution("oldphoto").requires or () if "extra == 'test'" not in line]
+    declared = {re.match(r"[\w.-]+", line)[0].lower() for line in lines}
+    ours = {"flows", "oldphoto_core", "storage"}
+    foreign = set(_imported(package)) - sys.stdlib_module_names - ours - OPTIONAL
+    owners = packages_distributions()
+    undeclared = {name for name in foreign if not declared & {owner.lower() for owner in owners.get(name, [])}}
+    assert undeclared == set()
