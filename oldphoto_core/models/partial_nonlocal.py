@@ -14,15 +14,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def intact_attention(query: Tensor, key: Tensor, value: Tensor, intact: Tensor, fallback: Tensor) -> Tensor:
+def intact_attention(
+    query: Tensor, key: Tensor, value: Tensor, intact: Tensor, fallback: Tensor, *, scale: float = 1.0
+) -> Tensor:
     """Gives sum_j s_ij value_j with s_ij of eq. 7.
 
     Args:
-        query: (B, N, D), theta(F_i). Products are not scaled, as in eq. 8.
+        query: (B, N, D), theta(F_i).
         key: (B, M, D), phi(F_j).
         value: (B, M, V), mu(F_j).
         intact: (B, M) bool, True where a source may be used (1 - m_j).
         fallback: (V,) the answer where a photo has no intact place at all.
+        scale: factor of the products; 1 is eq. 8.
 
     Returns:
         (B, N, V).
@@ -35,14 +38,15 @@ def intact_attention(query: Tensor, key: Tensor, value: Tensor, intact: Tensor, 
     open_keys = torch.cat([intact, none_left[:, None]], dim=1)  # (B, M + 1)
     bias = torch.zeros(open_keys.shape, dtype=query.dtype, device=query.device).masked_fill(~open_keys, float("-inf"))
     bias = bias[:, None, :].expand(-1, query.shape[1], -1)  # (B, N, M + 1), a view: nothing of that size is stored
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scale)
 
 
 class PartialNonLocal(nn.Module):
     """O_i = nu(sum_j s_ij mu(F_j)), eqs. 7-9. theta, phi, mu, nu are 1x1 convolutions.
 
     With `source_channels` the sources are given tokens (the look at the whole photo) instead of the features
-    themselves: at most about a thousand, whatever the photo's size, and the same for each tile.
+    themselves: as many whatever the photo's size, and the same for each tile. Products are then divided by the root
+    of their width, which eq. 8 leaves out: the look's tokens are not normalised, and the softmax would saturate.
     """
 
     def __init__(self, channels: int, inner: int, *, source_channels: int | None = None) -> None:
@@ -52,10 +56,11 @@ class PartialNonLocal(nn.Module):
         self.phi = nn.Linear(sources, inner)
         self.mu = nn.Linear(sources, inner)
         self.nu = nn.Linear(inner, channels)
-        self.fallback = nn.Parameter(torch.zeros(inner))
-        if source_channels is not None:
-            # Unscaled products of wide vectors start the softmax saturated; small theta starts it even.
-            nn.init.normal_(self.theta.weight, std=0.02)
+        if source_channels is None:
+            self.register_buffer("fallback", torch.zeros(inner), persistent=False)
+        else:
+            self.fallback = nn.Parameter(torch.zeros(inner))
+        self.scale = 1.0 if source_channels is None else inner**-0.5
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Attends from each place to the intact places of the same features.
@@ -81,6 +86,7 @@ class PartialNonLocal(nn.Module):
                 F.linear(tokens.float(), self.mu.weight, self.mu.bias),
                 intact,
                 self.fallback,
+                scale=self.scale,
             )  # (B, HW, inner)
             out = F.linear(gathered, self.nu.weight, self.nu.bias)
         return out.transpose(1, 2).reshape(batch, channels, height, width).to(features.dtype)

@@ -131,6 +131,8 @@ class ResidualTranslation(nn.Module):
         damaged = (F.max_pool2d(mask, MASK_STRIDE) > 0.5).to(latent.dtype)  # m in {0, 1}, (B, 1, h, w)
         features = self.rise(latent)
         gathered = self.nonlocal_block(features, damaged)
+        # Nothing intact, nothing to gather: a constant O would blow up the gradient of every instance norm after it.
+        damaged = damaged * (damaged == 0).any(dim=3, keepdim=True).any(dim=2, keepdim=True)
         fused = fuse(damaged, self.rho_local(features), self.rho_global(gathered))
         return self.fall(self.after(fused)).float()
 
