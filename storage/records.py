@@ -36,7 +36,7 @@ class CollectionRecord:
     """A source URL and its policy.
 
     Attributes:
-        url: canonical URL, as ``storage.objects.canonical_url`` gives it.
+        url: canonical URL, as ``storage.urls.canonical_url`` gives it.
         recursive: whether folders below are taken too.
         ignore_patterns: patterns beyond the defaults.
     """

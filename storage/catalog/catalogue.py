@@ -22,7 +22,7 @@ from storage.catalog import (
     restoration_queries,
     run_queries,
 )
-from storage.catalog.engine import masked_url, open_engine
+from storage.catalog.engine import open_engine
 from storage.catalog.schema_version import upgrade_schema
 from storage.errors import CatalogueUnreadable, RecordRefused
 from storage.keys import WorkParameters
@@ -39,6 +39,7 @@ from storage.records import (
     RunRecord,
     SourceObjectRecord,
 )
+from storage.urls import masked_url
 
 if TYPE_CHECKING:
     from storage.reports.model import RunReport

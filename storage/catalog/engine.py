@@ -15,6 +15,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
 from storage.errors import CatalogueMissing, CatalogueUnreadable, NetworkShareRefused
+from storage.urls import masked_url, sqlite_path
 
 BUSY_TIMEOUT_MS = 60_000
 NETWORK_FILE_SYSTEMS = frozenset(
@@ -44,28 +45,6 @@ def _utc_now_postgresql(element: utc_now, compiler: Any, **kwargs: Any) -> str:
     offset = compiler.process(element.clauses, **kwargs)
     moment = f"(clock_timestamp() AT TIME ZONE 'UTC') + make_interval(secs => ({offset}))"
     return f"""to_char({moment}, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"""
-
-
-def sqlite_path(url: str | Path) -> Path | None:
-    """The file behind a SQLite URL or a path; None for another database.
-
-    All behind ``sqlite:///`` is the path as it is, so that a home may hold ``?``, ``#`` and ``%``.
-    """
-    text = str(url)
-    for prefix in ("sqlite:///", "sqlite+pysqlite:///"):
-        if text.startswith(prefix):
-            return Path(text.removeprefix(prefix))
-    return None if "://" in text else Path(text)
-
-
-def masked_url(url: str | Path) -> str:
-    """The URL with its password hidden, for messages."""
-    if sqlite_path(url) is not None:
-        return str(url)
-    try:
-        return sa.make_url(str(url)).render_as_string(hide_password=True)
-    except ArgumentError:
-        return "(an unreadable URL)"
 
 
 def open_engine(url: str | Path, *, create: bool) -> Engine:
@@ -153,7 +132,7 @@ def refuse_network_share(path: Path) -> None:
     if kind in NETWORK_FILE_SYSTEMS:
         raise NetworkShareRefused(
             f"{path} lies on a network share ({kind}), where SQLite's locks cannot be trusted; put --home on a local "
-            "disk (derivatives may stay on the share: OLDPHOTO_DERIVATIVES_URL), or use PostgreSQL (OLDPHOTO_CATALOGUE_URL)"
+            "disk (OLDPHOTO_DERIVATIVES_URL may stay on the share), or use PostgreSQL (OLDPHOTO_CATALOGUE_URL)"
         )
 
 

@@ -252,9 +252,7 @@ def set_photo_state(connection: Connection, photo_sha256: str, state: str, by: s
     if state not in STATES:
         raise RecordRefused(f"photo state is {state!r}; expected one of {', '.join(STATES)}")
     explained = {"state_by": by, "state_reason": reason, "state_at": utc_now()}
-    result = connection.execute(
-        sa.update(photo).where(photo.c.sha256 == photo_sha256).values(state=state, **explained)
-    )
+    result = connection.execute(sa.update(photo).where(photo.c.sha256 == photo_sha256).values(state=state, **explained))
     if not result.rowcount:
         return False
     record_events(

@@ -131,7 +131,8 @@ def _labelled_work(
 
 def finished_work(connection: Connection, works: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
     """See ``Catalogue.finished_work``."""
-    asked, found = set(works), set()
+    asked = set(works)
+    found: set[tuple[str, str]] = set()
     r = restoration.c
     for chunk in chunks(sorted({sha256 for sha256, _ in asked})):
         statement = (
