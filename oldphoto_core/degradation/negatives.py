@@ -48,7 +48,8 @@ def add_negatives(dice: Dice, textures: TextureLibrary, scene: Tensor) -> Tensor
     own = scene.mean((2, 3)) / scene.mean((1, 2, 3), keepdim=False)[:, None].clamp_min(0.05)
     colour = each((value[:, None] * own).clamp(0, 1))
     amount = alpha * each(torch.where(framed, 1.0, dice.uniform(0.6, 1, count)))
-    return scene + (colour - scene) * amount
+    drawn = (scene + (colour - scene) * amount).clamp(0, 1)
+    return torch.where(amount > 0, (drawn * 255).round() / 255, scene)
 
 
 def _draw(name: str, dice: Dice, textures: TextureLibrary, count: int, size: Size) -> Tensor:

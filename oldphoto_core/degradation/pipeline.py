@@ -90,17 +90,16 @@ class Degradation:
             layers = torch.cat([image[index], opacity[index], change[index]], 1)
             layers = self._scan(dice, layers, self._draw_severity(dice, len(index)))
             image[index], opacity[index], change[index] = layers.split([3, 1, 1], 1)
-        toned = (kind == TONE_ONLY) | (kind == MIXED)
-        if toned.any():  # a scan has 8 bits
-            index = dice.indices(toned)
-            image[index] = (image[index] * 255).round().clamp(0, 255) / 255
+        changed = dice.send(aged)[:, None, None, None] | (opacity > 0)
+        image = torch.where(changed, (image * 255).round().clamp(0, 255) / 255, image)  # a scan has 8 bits
         damaged = (opacity > DAMAGED) & (change >= VISIBLE)
         unsure = (opacity >= FAINT) & ~damaged
         return DegradedBatch(image, target, damaged.float(), unsure.float(), opacity, dice.send(kind))
 
-    def _draw_severity(self, dice: Dice, count: int) -> Tensor:
+    def _draw_severity(self, dice: Dice, count: int, *, power: float | None = None) -> Tensor:
+        """Gives (count,) on the CPU."""
         low, high = self.recipe.severity
-        return low + (high - low) * torch.rand(count, generator=dice.parameters) ** self.recipe.severity_power
+        return low + (high - low) * torch.rand(count, generator=dice.parameters) ** (power or self.recipe.severity_power)
 
     def _draw_targets(self, dice: Dice, clean: Tensor) -> tuple[Tensor, Tensor]:
         """Makes some targets neutral grey and draws harmless things into some scenes."""
@@ -109,11 +108,12 @@ class Degradation:
         if grey.any():
             index = dice.indices(grey)
             weights = dice.send(torch.tensor([0.299, 0.587, 0.114]))
-            target[index] = (target[index] * weights[:, None, None]).sum(1, keepdim=True).expand(-1, 3, -1, -1)
+            luma = (target[index] * weights[:, None, None]).sum(1, keepdim=True)
+            target[index] = ((luma * 255).round() / 255).expand(-1, 3, -1, -1)
         busy = dice.chance(self.recipe.p_negative, count)
         if busy.any():
             index = dice.indices(busy)
-            target[index] = add_negatives(dice, self.textures, target[index]).clamp(0, 1)
+            target[index] = add_negatives(dice, self.textures, target[index])
         return target, grey
 
     def _photograph(self, dice: Dice, image: Tensor, kind: Tensor, severity: Tensor, grey: Tensor) -> Tensor:
@@ -126,10 +126,11 @@ class Degradation:
             dice, density, mixed & dice.chance(recipe.p_grain, len(kind)), lambda x, c: add_grain(dice, x, severity[c], grey=grey[c])
         )
         toned = ~mixed | dice.chance(recipe.p_tone, len(kind))
+        faded = self._draw_severity(dice, len(kind), power=recipe.tone_severity_power)
         image = from_density(density)
         if toned.any():
             index = dice.indices(toned)
-            image[index] = apply_tone(dice, density[index], draw_tone(dice, severity[toned], grey[toned]))
+            image[index] = apply_tone(dice, density[index], draw_tone(dice, faded[toned], grey[toned]))
         return _some(dice, image, dice.chance(recipe.p_local_stain, len(kind)), lambda x, c: local_stain(dice, x, severity[c]))
 
     def _wear(self, dice: Dice, image: Tensor, severity: Tensor, kind: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -27,13 +27,15 @@ class Recipe:
     """Range of a sample's severity."""
     severity_power: float = 1.7
     """Above 1, most photos are mildly damaged and few badly."""
+    tone_severity_power: float = 1.1
+    """The same for fading and toning, which time spares few photos."""
 
     p_negative: float = 0.2
     """Wires, twigs, hair, text or a frame in the scene itself, which are not damage."""
 
     p_lens_blur: float = 0.4
     p_grain: float = 0.65
-    p_halftone: float = 0.03
+    p_halftone: float = 0.05
     p_tone: float = 0.85
     p_local_stain: float = 0.3
 
@@ -69,8 +71,9 @@ class Recipe:
         low, high = self.severity
         if not 0 <= low <= high <= 1:
             raise ConfigError(f"Recipe.severity is {self.severity}; expected 0 <= low <= high <= 1")
-        if self.severity_power <= 0:
-            raise ConfigError(f"Recipe.severity_power is {self.severity_power}; expected more than 0")
+        for name in ("severity_power", "tone_severity_power"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"Recipe.{name} is {getattr(self, name)}; expected more than 0")
 
     @classmethod
     def default(cls) -> Recipe:

@@ -99,7 +99,7 @@ def hairs(dice: Dice, severity: Tensor, size: Size) -> Tensor:
 
 
 def creases(dice: Dice, severity: Tensor, size: Size) -> tuple[Tensor, Tensor, Tensor]:
-    """Gives the bright core, the dark shoulder and a light flank of folds, (B, 1, H, W) each."""
+    """Gives the bright core with its flakes, the dark shoulder and a light flank of folds, (B, 1, H, W) each."""
     count = len(severity)
     numbers = (1 + severity * 3.5 * dice.uniform(0, 1, count).cpu()).long()
     owner = _owners(dice, numbers)
@@ -120,6 +120,12 @@ def creases(dice: Dice, severity: Tensor, size: Size) -> tuple[Tensor, Tensor, T
     broken = smoothstep(wander(dice, total, points, knots=30), gaps - 0.6, gaps + 0.4)
     opacity = dice.uniform(0.35, 1, total)[:, None]
     core = splat_strokes(path, half_width / 1.4, opacity * broken, sample=owner, count=count, size=size)
+    brittle = dice.send(dice.chance(0.4, count)).float() * dice.uniform(0.3, 1, count)
+    around = (width * dice.uniform(2, 7, total)[:, None]).clamp(2, 9).expand(-1, points)
+    belt = splat_strokes(path, around, broken * 0.6 + 0.4, sample=owner, count=count, size=size, soft=True)
+    chips = fractal_noise(dice, count, size, cells=28, octaves=2)
+    flakes = smoothstep(chips + 2.2 * belt, 1.7, 2.1) * each(brittle) * smoothstep(belt, 0.02, 0.1)
+    core = torch.maximum(core, flakes)
     side = (dice.send(dice.chance(0.5, total)).float() * 2 - 1)[:, None, None]
     direction = path[:, -1:] - path[:, :1]
     across = torch.stack([-direction[..., 1], direction[..., 0]], -1) / direction.norm(dim=-1, keepdim=True).clamp_min(1e-3)
@@ -154,7 +160,10 @@ def crack_network(dice: Dice, severity: Tensor, size: Size) -> Tensor:
 
 
 def holes(dice: Dice, severity: Tensor, size: Size) -> Tensor:
-    """Gives (B, 1, H, W): lost emulsion, lost corners and torn edges, with rough, feathered outlines."""
+    """Gives (B, 1, H, W): lost emulsion, lost corners and torn edges, with rough, feathered outlines.
+
+    Some are not one hole but a patch that flakes off in crumbs.
+    """
     count = len(severity)
     place = dice.choice([0.5, 0.25, 0.25], count)  # within, at a corner, along an edge
     y, x = coordinates(size, dice.device)
@@ -171,7 +180,13 @@ def holes(dice: Dice, severity: Tensor, size: Size) -> Tensor:
     u, v = (dy * turn.cos() + dx * turn.sin()) * stretch, (dx * turn.cos() - dy * turn.sin()) / stretch
     radius = each(dice.log_uniform(0.04, 0.1, count) + 0.4 * dice.send(severity) * dice.uniform(0, 1, count).square())
     rough = fractal_noise(dice, count, size, cells=5, octaves=5, gain=0.6) * each(dice.uniform(0.08, 0.35, count))
-    inside = radius - (u.square() + v.square()).sqrt() - rough * radius.clamp_max(0.3)
+    far = (u.square() + v.square()).sqrt()
+    inside = radius - far - rough * radius.clamp_max(0.3)
+    flaking = dice.chance(0.35, count)
+    if flaking.any():
+        index = dice.indices(flaking)
+        crumbs = fractal_noise(dice, len(index), size, cells=14, octaves=4, gain=0.75) * 0.4
+        inside[index] = (radius[index] * 1.5 - far[index]) * each(dice.uniform(0.5, 1.5, len(index))) - 0.25 + crumbs * 0.6
     feather = each(dice.log_uniform(0.6, 6, count)) * 2 / min(size)
     return smoothstep(inside, -feather / 2, feather / 2)
 

@@ -178,13 +178,20 @@ class Surface:
     def _hole(self, index: Tensor, severity: Tensor, count: int) -> None:
         alpha = self._drawn_or_read({"patch": 1.0}, severity, shapes.holes, zoom=(0.15, 1.0), most=2)
         alpha = (alpha * 1.6).clamp_max(1)
-        share = self.recipe.procedural_share
-        self._lay(index, alpha, bare_paper(self.dice, self.textures, count, self.size, procedural_share=share))
+        rim = 4 * alpha * (1 - alpha) * each(self.dice.normal(count) * 0.2)  # the torn edge catches light, or shades
+        self._lay(index, alpha, (self._bared_paper(index, count) + rim).clamp(0, 1))
 
     def _border(self, index: Tensor, severity: Tensor, count: int) -> None:
         alpha = shapes.worn_border(self.dice, severity, self.size)
-        share = self.recipe.procedural_share
-        self._lay(index, alpha, bare_paper(self.dice, self.textures, count, self.size, procedural_share=share))
+        self._lay(index, alpha, self._bared_paper(index, count))
+
+    def _bared_paper(self, index: Tensor, count: int) -> Tensor:
+        """Gives (N, 3, H, W): the print's own paper, as its highlights show it, or another's."""
+        dice = self.dice
+        paper = bare_paper(dice, self.textures, count, self.size, procedural_share=self.recipe.procedural_share)
+        own = self.image[index].flatten(2)[..., ::7].kthvalue(max(1, int(0.97 * (self.size[0] * self.size[1] // 7)))).values
+        own = own / paper.mean((2, 3)).clamp_min(0.05) * dice.uniform(0.92, 1.05, count)[:, None]
+        return torch.where(each(dice.send(dice.chance(0.4, count))), paper * each(own), paper).clamp(0, 1)
 
     def _stain(self, index: Tensor, severity: Tensor, count: int) -> None:
         """Paint, ink, mould or lost emulsion: opaque enough to hide what lies below."""

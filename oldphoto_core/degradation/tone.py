@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from oldphoto_core.degradation.dice import Dice, each
-from oldphoto_core.degradation.fields import Size, edge_distance, smooth_noise
+from oldphoto_core.degradation.fields import Size, coordinates, edge_distance, smooth_noise
 from oldphoto_core.degradation.film import from_density, to_density
 from oldphoto_core.degradation.shapes import blotches
 
@@ -47,8 +47,12 @@ class Tone:
     """Density of the paper: tints highlights."""
     paper_uneven: Tensor
     """How much the paper's tint varies."""
+    vignette: Tensor
+    """Density added where the camera's field is darkest, by lens or lamp; negative where the corners are fogged."""
     veil: Tensor
     """Share of light reflected off the surface: tints and lifts shadows."""
+    veil_uneven: Tensor
+    """How much the veil varies: mist, glare, silver coming to the surface."""
     veil_colour: Tensor
     """Colour of that light."""
 
@@ -96,6 +100,8 @@ def draw_tone(dice: Dice, severity: Tensor, grey: Tensor) -> Tone:
     paper = age * (yellow * dice.uniform(0.3, 1.4, count) + 0.5 * (sepia + silver) * dice.uniform(0, 1, count))[:, None]
     paper = paper + (cast[:, None] * dice.normal(count, 3) * 0.16).clamp(-0.15, 0.4)
     veil = (0.28 * flat + 0.18 * silver + 0.1 * s * dice.uniform(0, 1, count)) * dice.uniform(0.1, 1, count)
+    veil_uneven = dice.send(dice.chance(0.5, count)).float() * dice.uniform(0, 1.6, count)
+    vignette = dice.send(dice.chance(0.4, count)).float() * dice.uniform(-0.25, 0.9, count) * s
     veil_colour = 0.85 + dice.send(torch.tensor([0.08, 0.0, -0.2])) * dice.uniform(-0.6, 1, count)[:, None]
     return Tone(
         contrast=each(contrast),
@@ -108,7 +114,9 @@ def draw_tone(dice: Dice, severity: Tensor, grey: Tensor) -> Tone:
         uneven=each(uneven.clamp(0, 0.85)),
         paper=each(paper),
         paper_uneven=each(dice.uniform(0, 0.9, count) * s),
+        vignette=each(vignette),
         veil=each(veil.clamp(0, 0.45)),
+        veil_uneven=each(veil_uneven),
         veil_colour=each(veil_colour.clamp(0, 1)),
     )
 
@@ -124,11 +132,19 @@ def fade_field(dice: Dice, count: int, size: Size) -> Tensor:
     return (near_edge * mix * (0.6 + 0.8 * cloud) + cloud * (1 - mix)).clamp(0, 1)
 
 
+def corner_field(dice: Dice, count: int, size: Size) -> Tensor:
+    """Gives (B, 1, H, W), 0 at a point near the middle and about 1 in the corners."""
+    y, x = coordinates(size, dice.device)
+    centre = dice.normal(count, 2)[:, :, None, None, None] * 0.2
+    squared = (y - centre[:, 0]).square() + (x - centre[:, 1]).square()
+    return (squared / 2).pow(each(dice.uniform(0.7, 1.8, count))).clamp_max(1.5)
+
+
 def apply_tone(dice: Dice, density: Tensor, tone: Tone) -> Tensor:
     """Ages a density (B, 3, H, W) and gives sRGB in [0, 1]."""
     count, _, height, width = density.shape
     neutral = density.mean(1, keepdim=True)
-    density = density + tone.bleed * (neutral - density)
+    density = density + tone.bleed * (neutral - density) + tone.vignette * corner_field(dice, count, (height, width))
     middle = 0.75
     density = (density - middle) * tone.contrast + (middle + tone.exposure)
     density = 0.5 * (density + (density.square() + tone.curvature.square()).sqrt())
@@ -139,7 +155,8 @@ def apply_tone(dice: Dice, density: Tensor, tone: Tone) -> Tensor:
     clouds = smooth_noise(dice, count, (height, width), cells=4)
     density = density + tone.paper * (1 + tone.paper_uneven * (field - 0.5 + 0.5 * clouds))
     image = from_density(density)
-    return image + tone.veil * (tone.veil_colour - image)
+    mist = (1 + tone.veil_uneven * (clouds * 0.8 + field - 0.5)).clamp(0, 2)
+    return image + tone.veil * mist * (tone.veil_colour - image)
 
 
 def local_stain(dice: Dice, image: Tensor, severity: Tensor) -> Tensor:
