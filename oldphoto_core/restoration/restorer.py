@@ -133,13 +133,11 @@ class Restorer:
         mask_array = damage[0, 0].numpy()
         if monochrome != "no":
             restored = as_grey(restored)
+        if mode == "scratches" or tone == "keep":
+            restored = keep_tone(original, restored, mask_array, monochrome=monochrome != "no")
         if mode == "scratches":
             weight = repair_weight(mask_array, threshold=self._threshold)
             restored = mend_scratches(original, restored, weight)
-            if monochrome == "neutral":
-                restored = as_grey(restored)
-        elif tone == "keep":
-            restored = keep_tone(original, restored, mask_array, monochrome=monochrome != "no")
         if strength < 1:
             restored = original + strength * (restored - original)
 

@@ -1,0 +1,111 @@
+"""Facts about releases: what a card promises, and that altered weights are noticed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from oldphoto_core.errors import ReleaseError
+from oldphoto_core.models.presets import build_detector, build_restoration, preset
+from oldphoto_core.releases import find_release, weights_hash
+from oldphoto_core.releases.bundle import load_release, save_release
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    torch.manual_seed(0)
+    tiny = preset("tiny")
+    folder = tmp_path_factory.mktemp("releases") / "made"
+    network = build_restoration(tiny)
+    detector = build_detector(tiny)
+    card = save_release(folder, sizes=tiny, detector=detector, network=network, card={"metrics": {"auc": 0.9}})
+    return card, detector, network
+
+
+def test_a_name_carries_the_hash_of_the_weights(saved):
+    card, *_ = saved
+    assert card.name == f"tiny-{card.weights_hash[:8]}"
+    assert card.weights_hash == weights_hash(card.files)
+    assert card.metrics == {"auc": 0.9}
+
+
+def test_weights_come_back_in_half_precision(saved):
+    card, detector, network = saved
+    loaded = load_release(card)
+    for before, after in ((detector, loaded.detector), (network, loaded.network)):
+        for name, tensor in before.state_dict().items():
+            assert torch.equal(after.state_dict()[name], tensor.half().float()), name
+    assert not loaded.detector.training
+    assert not any(parameter.requires_grad for parameter in loaded.network.parameters())
+
+
+def test_saving_the_same_weights_again_gives_the_same_name(saved, tmp_path):
+    card, detector, network = saved
+    again = save_release(tmp_path / "again", sizes=preset("tiny"), detector=detector, network=network, card={})
+    assert again.name == card.name
+
+
+def test_a_release_is_found_by_folder_and_by_name(saved):
+    card, *_ = saved
+    assert find_release(card.folder).name == card.name
+    assert find_release(card.name, search=[card.folder.parent]).folder == card.folder
+
+
+def test_an_unknown_release_is_refused_with_what_is_known(saved):
+    card, *_ = saved
+    with pytest.raises(ReleaseError, match=card.name):
+        find_release("archive-00000000", search=[card.folder.parent])
+
+
+def test_an_altered_weights_file_is_noticed(saved, tmp_path):
+    card, *_ = saved
+    shutil.copytree(card.folder, tmp_path / "copy")
+    path = tmp_path / "copy" / "look.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ReleaseError, match="was altered"):
+        load_release(find_release(tmp_path / "copy"))
+
+
+def test_a_missing_weights_file_is_noticed(saved, tmp_path):
+    card, *_ = saved
+    shutil.copytree(card.folder, tmp_path / "copy")
+    (tmp_path / "copy" / "detector.safetensors").unlink()
+    with pytest.raises(ReleaseError, match="detector.safetensors is missing"):
+        find_release(tmp_path / "copy").verify()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"card_version": 1}'])
+def test_a_broken_card_is_refused_by_path(tmp_path, text):
+    (tmp_path / "card.json").write_text(text)
+    with pytest.raises(ReleaseError, match="card.json"):
+        find_release(tmp_path)
+
+
+def test_a_card_of_a_newer_version_asks_for_an_upgrade(saved, tmp_path):
+    card, *_ = saved
+    (tmp_path / "card.json").write_text(json.dumps({**card.card, "card_version": 99}))
+    with pytest.raises(ReleaseError, match="upgrade"):
+        find_release(tmp_path)
+
+
+def test_finding_the_default_release_loads_no_torch():
+    code = (
+        "import sys; from oldphoto_core.releases import find_release; "
+        "card = find_release(); assert 'torch' not in sys.modules; print(card.name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("archive-")
+
+
+def test_the_default_release_is_whole_and_within_thirty_megabytes():
+    card = find_release()
+    loaded = load_release(card)
+    assert sum((card.folder / name).stat().st_size for name in card.files) < 30e6
+    assert all(torch.isfinite(tensor).all() for tensor in loaded.network.state_dict().values())
