@@ -1,0 +1,282 @@
+"""A report's records turned into what the template prints: words, anchors and links, nothing left to decide."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from urllib.parse import quote
+
+from storage.reports import wording
+from storage.reports.model import TOTALS, QuarantinedFile, ReportPhoto, RunReport
+from storage.reports.pictures import Pictures
+from storage.reports.selection import Chosen
+
+OUTCOMES = {
+    "failed": "Failed",
+    "restored": "Restored",
+    "unchanged": "Unchanged",
+    "already_done": "Already done",
+}
+"""Outcomes in words, in the order of the page's filter."""
+
+_MODES = {"full": "Full restoration", "scratches": "Scratches only, every other pixel kept"}
+_TONES = {"correct": "Corrected", "keep": "Kept as it is"}
+_MASKS = {"detected": "detected", "supplied": "supplied by hand", "label": "painted by a reviewer"}
+_SMALLEST_SHOWN_PX, _LARGEST_SHOWN_PX = 480, 720
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A time for a person and for a machine."""
+
+    words: str
+    iso: str
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A label and its value in the page's head, after times where there are any."""
+
+    label: str
+    value: str = ""
+    moments: tuple[Moment, ...] = ()
+    kind: Literal["", "path", "when"] = ""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One of the totals."""
+
+    name: str
+    label: str
+    number: str
+    is_zero: bool
+    target: str | None
+    """Anchor that tells more, None where there is nothing more to tell."""
+
+
+@dataclass(frozen=True)
+class PhotoView:
+    """A photo of the page, with its pictures or as a line."""
+
+    anchor: str | None
+    """`photo-<sha256>`; None for a second photo of the same content, as an anchor is unique."""
+    folder: str
+    """What leads to the file, with its last slash; empty at the top."""
+    base_name: str
+    also_at: tuple[str, ...]
+    sha256: str
+    outcome: str
+    outcome_words: str
+    error: str | None
+    size: str
+    mask_coverage: str
+    mask_source: str | None
+    mean_change: str
+    change_outside_mask: str
+    seconds: str
+    open_url: str | None
+    """Link to the restored file, relative to the page."""
+    keys: Mapping[str, str]
+    """What the page sorts by, as text a script can parse."""
+
+    @property
+    def name(self) -> str:
+        """The whole key, readable."""
+        return self.folder + self.base_name
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A photo with pictures."""
+
+    number: int
+    view: PhotoView
+    why: str
+    pictures: Pictures
+
+    @property
+    def ratio(self) -> str:
+        """Width over height, kept within what can still be looked at."""
+        return f"{min(max(self.pictures.width / self.pictures.height, 0.2), 5.0):.5f}"
+
+    @property
+    def largest_px(self) -> int:
+        """How wide the picture is shown at most: small ones are enlarged a little, none is blown up."""
+        longest = max(self.pictures.width, self.pictures.height)
+        shown = min(max(longest * 1.25, _SMALLEST_SHOWN_PX), _LARGEST_SHOWN_PX)
+        return round(shown * self.pictures.width / longest)
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A quarantined file."""
+
+    name: str
+    reason: str
+    detail: str | None
+    advice: str | None
+
+
+def head_facts(report: RunReport) -> list[Fact]:
+    """Gives what the page's head tells of the run; what is not known is left out."""
+    facts = []
+    if report.source_url:
+        facts.append(Fact("Source", wording.readable_url(report.source_url), kind="path"))
+    if report.release:
+        facts.append(Fact("Release", wording.readable_name(report.release)))
+    if report.mode:
+        facts.append(Fact("Mode", _MODES.get(report.mode, report.mode)))
+    if report.tone:
+        facts.append(Fact("Tone", _TONES.get(report.tone, report.tone)))
+    if report.strength is not None and report.strength != 1:
+        facts.append(Fact("Strength", wording.percent(report.strength)))
+    started, finished = wording.as_utc(report.started_at), wording.as_utc(report.finished_at)
+    moments = _from_to(started, finished)
+    if started and finished:
+        took = wording.duration((finished - started).total_seconds())
+        facts.insert(1 if report.source_url else 0, Fact("Time", took, moments, "when"))
+    elif moments:
+        facts.append(Fact("Started" if started else "Finished", "", moments, "when"))
+    speed = median_seconds_a_megapixel(report.photos)
+    if speed is not None:
+        facts.append(Fact("Speed", f"{wording.duration(speed)} a megapixel (median)"))
+    facts += [Fact(_label(key), wording.readable_name(str(value))) for key, value in report.machine.items()]
+    return facts
+
+
+def median_seconds_a_megapixel(photos: Iterable[ReportPhoto]) -> float | None:
+    """Gives the median pace over the photos whose time and size are known."""
+    paces = [
+        1e6 * photo.seconds / (photo.height * photo.width)
+        for photo in photos
+        if photo.seconds and photo.height and photo.width and math.isfinite(photo.seconds)
+    ]
+    return statistics.median(paces) if paces else None
+
+
+def tiles(report: RunReport) -> list[Tile]:
+    """Gives every total, the ones that all reports show first."""
+    names = [*TOTALS, *(name for name in report.totals if name not in TOTALS)]
+    targets = {"quarantined": "quarantined", "ignored": "ignored", "restored": "photos", "unchanged": "photos"}
+    targets["failed"] = "photos"
+    present = {"quarantined": bool(report.quarantined), "ignored": bool(report.ignored_by_pattern)}
+    found = []
+    for name in names:
+        target = targets.get(name) if report.total(name) and present.get(name, bool(report.photos)) else None
+        label = _label(name)
+        found.append(Tile(name, label, f"{report.total(name):,}", not report.total(name), target))
+    return found
+
+
+def verdict(report: RunReport) -> str:
+    """Gives the run in one sentence, for whoever reads no further."""
+    done = [
+        wording.count(report.total(name), "photo") + f" {words}"
+        for name, words in (("restored", "restored"), ("unchanged", "left unchanged"), ("failed", "failed"))
+        if report.total(name)
+    ]
+    if report.total("quarantined"):
+        done.append(wording.count(report.total("quarantined"), "file") + " quarantined")
+    if done:
+        return _joined(done) + "."
+    if report.finished_at is None:
+        return "Nothing was finished."
+    if report.total("already_done"):
+        before = wording.count(report.total("already_done"), "photo was", "photos were")
+        return f"Nothing to do: {before} restored before, by this release with these settings."
+    if report.total("registered"):
+        return f"{wording.count(report.total('registered'), 'photo')} registered."
+    return "Nothing to do: the source holds no photo that was not seen before."
+
+
+def photo_view(photo: ReportPhoto, *, anchor: str | None, browse_base_url: str | None) -> PhotoView:
+    """Gives a photo in words."""
+    folder, slash, base_name = wording.readable_name(photo.source_key).rpartition("/")
+    size = f"{photo.width:,} × {photo.height:,} px" if photo.width and photo.height else wording.NOTHING
+    megapixels = (photo.width or 0) * (photo.height or 0) / 1e6
+    numbers = (photo.mean_change, photo.mask_coverage, photo.seconds, megapixels)
+    keys = dict(zip(("change", "mask", "seconds", "size"), map(_sort_key, numbers), strict=True))
+    link = None
+    if browse_base_url is not None and photo.browse_path and photo.outcome != "failed":
+        link = browse_base_url.rstrip("/") + "/" + quote(photo.browse_path.encode("utf-8", "surrogateescape"))
+    return PhotoView(
+        anchor=anchor,
+        folder=folder + slash,
+        base_name=base_name,
+        also_at=tuple(map(wording.readable_name, photo.also_at)),
+        sha256=wording.readable_name(photo.photo_sha256),
+        outcome=photo.outcome,
+        outcome_words=OUTCOMES.get(photo.outcome, photo.outcome),
+        error=wording.readable_name(photo.error) if photo.error else None,
+        size=size,
+        mask_coverage=wording.percent(photo.mask_coverage),
+        mask_source=_MASKS.get(photo.mask_source or "", photo.mask_source),
+        mean_change=wording.percent(photo.mean_change),
+        change_outside_mask=wording.percent(photo.change_outside_mask),
+        seconds=wording.duration(photo.seconds),
+        open_url=link,
+        keys=keys,
+    )
+
+
+def plate(number: int, chosen: Chosen, view: PhotoView, pictures: Pictures) -> Plate:
+    """Gives a photo with its pictures; what those tell of themselves is made readable too."""
+    problems = tuple(map(wording.readable_name, pictures.problems))
+    shown = Pictures(
+        pictures.height, pictures.width, pictures.before_uri, pictures.restored_uri, pictures.mask_uri, problems
+    )
+    return Plate(number, view, chosen.why, shown)
+
+
+def set_aside(file: QuarantinedFile) -> SetAside:
+    """Gives a quarantined file in words, with advice where its reason is a known one."""
+    return SetAside(
+        name=wording.readable_name(file.source_key),
+        reason=wording.reason_title(file.reason),
+        detail=wording.readable_name(file.detail) if file.detail else None,
+        advice=wording.readable_name(file.advice) if file.advice else wording.reason_advice(file.reason),
+    )
+
+
+class Anchors:
+    """Gives each content its anchor once."""
+
+    def __init__(self) -> None:
+        self._given: set[str] = set()
+
+    def take(self, photo_sha256: str) -> str | None:
+        """Gives `photo-<sha256>`, or None where that is taken or is no name at all."""
+        anchor = "photo-" + re.sub(r"[^0-9A-Za-z]", "", photo_sha256)
+        if anchor in self._given or anchor == "photo-":
+            return None
+        self._given.add(anchor)
+        return anchor
+
+
+def _from_to(started: datetime | None, finished: datetime | None) -> tuple[Moment, ...]:
+    """Gives the times that are known; a day that both share is said once, and so is UTC."""
+    moments = [Moment(wording.readable_time(when), wording.iso(when)) for when in (started, finished) if when]
+    if started and finished:
+        moments[0] = Moment(moments[0].words.removesuffix(" UTC"), moments[0].iso)
+        if started.date() == finished.date():
+            moments[1] = Moment(f"{finished:%H:%M:%S} UTC", moments[1].iso)
+    return tuple(moments)
+
+
+def _label(name: str) -> str:
+    words = wording.readable_name(name).replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
+def _sort_key(number: float | None) -> str:
+    return f"{number:.9g}" if number is not None and math.isfinite(number) else "-1"
+
+
+def _joined(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
