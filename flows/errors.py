@@ -1,0 +1,32 @@
+"""The errors of flows and the command line.
+
+    FlowsError
+    ├── UsageError           the command cannot be carried out as it was given (exit code 2)
+    ├── PrefectUnavailable   no Prefect server could be started or reached
+    ├── SourceChanged        a master's bytes are no longer the ones that were registered
+    └── RunInterrupted       the run was told to stop; what is left is done by the next one
+
+Every message is one line: what, which, and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class FlowsError(Exception):
+    """Root of the package's errors."""
+
+
+class UsageError(FlowsError):
+    """The command cannot be carried out as it was given."""
+
+
+class PrefectUnavailable(FlowsError):
+    """No Prefect server could be started or reached."""
+
+
+class SourceChanged(FlowsError):
+    """A master's bytes are no longer the ones that were registered."""
+
+
+class RunInterrupted(FlowsError):
+    """The run was told to stop; what is left is done by the next one."""

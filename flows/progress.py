@@ -1,0 +1,42 @@
+"""How a run tells what it is doing, without flows knowing who listens.
+
+Flows call `progress()`; the command line sets a listener with `telling`. In a worker, a deployment or a test nobody
+listens, and nothing is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+
+class Progress:
+    """A listener; this one does nothing."""
+
+    def begin(self, label: str, total: int | None = None) -> None:
+        """A new piece of work begins; total None where it is not known."""
+
+    def advance(self, count: int = 1) -> None:
+        """So many are done."""
+
+    def say(self, message: str) -> None:
+        """One line for a person."""
+
+
+_listener: ContextVar[Progress] = ContextVar("oldphoto_progress", default=Progress())
+
+
+def progress() -> Progress:
+    """The listener of this run."""
+    return _listener.get()
+
+
+@contextmanager
+def telling(listener: Progress) -> Iterator[None]:
+    """Sends what flows tell to this listener."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)

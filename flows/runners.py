@@ -1,0 +1,127 @@
+"""Where restoration runs: a Dask cluster on this machine, or the scheduler that settings name.
+
+On a CPU, tiles are computed by all cores of a worker's share; on GPUs each worker has one. Importing this module loads
+neither Dask nor torch.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flows.settings import Settings
+
+if TYPE_CHECKING:
+    from prefect_dask import DaskTaskRunner
+
+CORES_A_WORKER = 4
+"""More threads than this help one photo little; a second worker helps more."""
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """How work is spread.
+
+    Attributes:
+        workers: worker processes.
+        threads: torch's threads in each.
+        on_gpu: whether each worker has a GPU.
+    """
+
+    workers: int
+    threads: int
+    on_gpu: bool
+
+
+def plan_workers(settings: Settings) -> WorkerPlan:
+    """The worker processes that fit this machine and the settings."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    gpus = _visible_gpus() if settings.device == "auto" or settings.device == "cuda" else 0
+    if gpus or settings.device.startswith("cuda"):
+        workers = settings.workers or max(1, gpus)
+        return WorkerPlan(workers=workers, threads=max(1, cores // workers), on_gpu=True)
+    workers = settings.workers or max(1, cores // CORES_A_WORKER)
+    return WorkerPlan(workers=workers, threads=max(1, cores // workers), on_gpu=False)
+
+
+def task_runner(settings: Settings, plan: WorkerPlan) -> DaskTaskRunner:
+    """A Prefect task runner on Dask; its cluster starts with the first task."""
+    _quiet_dask()
+    from prefect_dask import DaskTaskRunner
+
+    if settings.scheduler:
+        return DaskTaskRunner(address=settings.scheduler)
+    from distributed.system import MEMORY_LIMIT
+
+    threads = str(plan.threads)
+    scratch_path = settings.layout.work / "dask"
+    scratch_path.mkdir(parents=True, exist_ok=True)
+    cluster_kwargs: dict[str, Any] = {
+        "n_workers": plan.workers,
+        "threads_per_worker": 1,
+        "processes": True,
+        "host": "127.0.0.1",
+        "dashboard_address": None,
+        "memory_limit": int(0.9 * MEMORY_LIMIT / plan.workers),
+        "local_directory": str(scratch_path),
+        "silence_logs": logging.CRITICAL,
+        "env": {
+            **{name: threads for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")},
+            "DASK_LOGGING__DISTRIBUTED": "critical",
+        },
+    }
+    if plan.on_gpu:
+        cluster_kwargs["resources"] = {"GPU": 1}
+    return DaskTaskRunner(cluster_class="distributed.LocalCluster", cluster_kwargs=cluster_kwargs)
+
+
+@contextmanager
+def on_its_workers(settings: Settings, plan: WorkerPlan) -> Iterator[None]:
+    """Tasks submitted inside go to workers with a GPU where the plan, or a named CUDA device, asks for one."""
+    wants_gpu = plan.on_gpu if not settings.scheduler else settings.device.startswith("cuda")
+    if not wants_gpu:
+        yield
+        return
+    import dask
+
+    with dask.annotate(resources={"GPU": 1}):
+        yield
+
+
+def _quiet_dask() -> None:
+    """Errors reach us as exceptions; what Dask prints besides is about processes that were told to end.
+
+    A photo that kills its worker is tried once more, not three times.
+    """
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    import dask
+
+    dask.config.set(
+        {
+            "distributed.scheduler.allowed-failures": 1,
+            "distributed.worker.memory.target": False,
+            "distributed.worker.memory.spill": False,
+            "distributed.worker.memory.pause": False,
+            "distributed.comm.timeouts.connect": "60s",
+        }
+    )
+
+
+def _visible_gpus() -> int:
+    """GPUs that torch will see, without loading torch where there are none."""
+    try:
+        if version("torch").endswith("+cpu"):
+            return 0
+    except PackageNotFoundError:
+        return 0
+    if not any(Path("/dev").glob("nvidia[0-9]*")) and not Path("/dev/dxg").exists():
+        return 0
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0

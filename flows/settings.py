@@ -1,0 +1,43 @@
+"""Settings of flows and the command line: storage's, and how to restore and on what.
+
+Read by `StorageSettings.load` from the command line, `OLDPHOTO_*` and `{home}/oldphoto.toml`, in that order.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AliasChoices, Field
+
+from storage.settings import StorageSettings
+
+
+class Settings(StorageSettings):
+    """What a run needs to know."""
+
+    release: str = Field(
+        default="active", description="release to restore with: active, default, a release's name or its folder"
+    )
+    mode: Literal["full", "scratches"] = Field(default="full", description="full, or only what lies under scratches")
+    tone: Literal["correct", "keep"] = Field(default="correct", description="undo fading and toning, or keep them")
+    strength: float = Field(default=1.0, ge=0, le=1, description="0 gives the master back, 1 the whole restoration")
+    output_format: Literal["auto", "tif", "png", "jpg"] = Field(
+        default="auto", description="auto: TIFF for a TIFF master, else PNG; jpg loses detail"
+    )
+
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
+    tile_px: int | None = Field(default=None, ge=64, description="side of a tile; smaller needs less memory")
+    workers: int | None = Field(default=None, ge=1, le=1024, description="Dask workers; by default what fits here")
+    scheduler: str | None = Field(default=None, description="a running Dask scheduler, such as tcp://10.0.0.1:8786")
+    batch_size: int = Field(default=8, ge=1, le=1024, description="photos a task restores")
+    batch_megapixels: float = Field(default=48.0, gt=0, description="megapixels after which a task takes no more")
+    lease_s: int = Field(default=60, ge=10, description="how long a dead run keeps its photos from others")
+    readers: int | None = Field(default=None, ge=1, le=256, description="threads that read and check masters")
+    max_megapixels: float = Field(default=200.0, gt=0, description="larger images are quarantined as bombs")
+    debug: bool = Field(default=False, description="show tracebacks")
+
+    prefect_api_url: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("prefect_api_url", "PREFECT_API_URL"),
+        description="a running Prefect server (PREFECT_API_URL); by default a run starts its own",
+    )
