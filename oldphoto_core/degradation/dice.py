@@ -40,6 +40,10 @@ class Dice:
         """Gives (count,) int64 on the CPU in [low, high]."""
         return torch.randint(low, high + 1, (count,), generator=self.parameters)
 
+    def shares(self, count: int) -> Tensor:
+        """Gives (count,) float32 on the CPU, uniform in [0, 1): for decisions and numbers of things."""
+        return torch.rand(count, generator=self.parameters)
+
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
         """Gives float32 on the device, uniform in [low, high)."""
         return self.send(torch.rand(shape, generator=self.parameters) * (high - low) + low)

@@ -57,7 +57,6 @@ class Degradation:
         self.recipe = recipe
         self.textures = textures
 
-    @torch.no_grad()
     def __call__(self, clean: Tensor, generator: torch.Generator) -> DegradedBatch:
         """Gives the damaged batch, on the device of `clean`.
 
@@ -65,7 +64,12 @@ class Degradation:
             clean: (B, 3, H, W) float32 in [0, 1], H and W at least 32; not written to.
             generator: of any device; the same state gives the same bytes on the same kind of device.
         """
+        with torch.no_grad(), torch.autocast(clean.device.type, enabled=False):
+            return self._degrade(clean, generator)
+
+    def _degrade(self, clean: Tensor, generator: torch.Generator) -> DegradedBatch:
         assert clean.ndim == 4 and clean.shape[1] == 3 and min(clean.shape[-2:]) >= 32, clean.shape
+        self.textures = self.textures.to(clean.device)
         recipe, count = self.recipe, len(clean)
         dice = Dice(generator, clean.device)
         kind = dice.choice(recipe.kind_shares, count)
@@ -99,7 +103,7 @@ class Degradation:
     def _draw_severity(self, dice: Dice, count: int, *, power: float | None = None) -> Tensor:
         """Gives (count,) on the CPU."""
         low, high = self.recipe.severity
-        return low + (high - low) * torch.rand(count, generator=dice.parameters) ** (power or self.recipe.severity_power)
+        return low + (high - low) * dice.shares(count) ** (power or self.recipe.severity_power)
 
     def _draw_targets(self, dice: Dice, clean: Tensor) -> tuple[Tensor, Tensor]:
         """Makes some targets neutral grey and draws harmless things into some scenes."""

@@ -35,7 +35,7 @@ def scratches(dice: Dice, severity: Tensor, size: Size) -> Tensor:
     """
     count = len(severity)
     habit = dice.choice([0.3, 0.25, 0.25, 0.2], count)  # 0 bundle, 1 film transport, 2 nicks, 3 loose
-    numbers = (1 + severity * 22 * dice.uniform(0, 1, count).cpu() ** 1.5).long()
+    numbers = (1 + severity * 22 * dice.shares(count) ** 1.5).long()
     numbers = torch.where(habit == 2, numbers * 2, numbers)
     owner = _owners(dice, numbers)
     total = len(owner)
@@ -60,8 +60,8 @@ def scratches(dice: Dice, severity: Tensor, size: Size) -> Tensor:
     taper = smoothstep((0.5 - (ends - 0.5).abs())[None], 0.0, dice.uniform(0.01, 0.3, total)[:, None])
     gaps = dice.uniform(-1.8, 0.4, total)[:, None]
     breaks = smoothstep(wander(dice, total, points, knots=24), gaps - 0.4, gaps + 0.3)
-    opacity = dice.uniform(0.15, 1, count)[owner] * dice.uniform(0.5, 1.2, total)
-    strength = opacity.clamp(0.1, 1)[:, None] * taper * breaks
+    opacity = dice.uniform(0.2, 1, count)[owner] * dice.uniform(0.6, 1.4, total)
+    strength = opacity.clamp(0.12, 1)[:, None] * taper * breaks
     return splat_strokes(path, half_width, strength, sample=owner, count=count, size=size)
 
 
@@ -69,22 +69,22 @@ def dust(dice: Dice, severity: Tensor, size: Size) -> Tensor:
     """Gives (B, 1, H, W): specks of many sizes, more small than large, thicker in places."""
     count = len(severity)
     area = size[0] * size[1] / 65536
-    numbers = (2 + severity * 150 * area * dice.uniform(0, 1, count).cpu() ** 2).long()
+    numbers = (3 + (20 + severity * 200 * area) * dice.shares(count) ** 2).long()
     owner = _owners(dice, numbers)
     total = len(owner)
     focus, spread = _centres(dice, count, size)[owner], dice.uniform(0.15, 1.5, count)[owner, None] * min(size)
     clustered = dice.send(dice.chance(0.4, total))[:, None]
     centre = torch.where(clustered, focus + dice.normal(total, 2) * spread * 0.4, _centres(dice, total, size))
-    largest = dice.log_uniform(0.8, 4, count)[owner]
-    radius = (dice.log_uniform(0.25, 1, total) * largest).clamp_min(0.35)
-    strength = (dice.uniform(0.3, 1, count)[owner] * dice.uniform(0.5, 1.3, total)).clamp(0.1, 1)
+    largest = dice.log_uniform(1.0, 4.5, count)[owner]
+    radius = (dice.log_uniform(0.25, 1, total) * largest).clamp_min(0.4)
+    strength = (dice.uniform(0.4, 1.1, count)[owner] * dice.uniform(0.6, 1.4, total)).clamp(0.15, 1)
     return splat_specks(centre, radius, strength, dice=dice, sample=owner, count=count, size=size)
 
 
 def hairs(dice: Dice, severity: Tensor, size: Size) -> Tensor:
     """Gives (B, 1, H, W): a few strongly curved threads of even width."""
     count = len(severity)
-    numbers = (1 + severity * 4 * dice.uniform(0, 1, count).cpu()).long()
+    numbers = (1 + severity * 4 * dice.shares(count)).long()
     owner = _owners(dice, numbers)
     total = len(owner)
     length = dice.log_uniform(0.08, 0.9, total) * min(size)
@@ -101,7 +101,7 @@ def hairs(dice: Dice, severity: Tensor, size: Size) -> Tensor:
 def creases(dice: Dice, severity: Tensor, size: Size) -> tuple[Tensor, Tensor, Tensor]:
     """Gives the bright core with its flakes, the dark shoulder and a light flank of folds, (B, 1, H, W) each."""
     count = len(severity)
-    numbers = (1 + severity * 3.5 * dice.uniform(0, 1, count).cpu()).long()
+    numbers = (1 + severity * 3.5 * dice.shares(count)).long()
     owner = _owners(dice, numbers)
     total = len(owner)
     points = _points(size, 1.8)
@@ -115,15 +115,15 @@ def creases(dice: Dice, severity: Tensor, size: Size) -> tuple[Tensor, Tensor, T
         bend=dice.normal(total) * 0.15, jitter=dice.uniform(0.01, 0.12, total), knots=24,
     )  # fmt: skip
     width = dice.log_uniform(0.5, 2.4, total)[:, None]
-    half_width = width * (0.7 + 0.35 * wander(dice, total, points, knots=40)).clamp(0.15, 1.6)
-    gaps = dice.uniform(-1.6, 0.8, total)[:, None]
+    half_width = width * (0.7 + 0.25 * wander(dice, total, points, knots=60)).clamp(0.2, 1.5)
+    gaps = dice.uniform(-2.2, 0.5, total)[:, None]
     broken = smoothstep(wander(dice, total, points, knots=30), gaps - 0.6, gaps + 0.4)
-    opacity = dice.uniform(0.35, 1, total)[:, None]
+    opacity = dice.uniform(0.45, 1.2, total).clamp_max(1)[:, None]
     core = splat_strokes(path, half_width / 1.4, opacity * broken, sample=owner, count=count, size=size)
     brittle = dice.send(dice.chance(0.4, count)).float() * dice.uniform(0.3, 1, count)
     around = (width * dice.uniform(2, 7, total)[:, None]).clamp(2, 9).expand(-1, points)
     belt = splat_strokes(path, around, broken * 0.6 + 0.4, sample=owner, count=count, size=size, soft=True)
-    chips = fractal_noise(dice, count, size, cells=28, octaves=2)
+    chips = fractal_noise(dice, count, size, cells=40, octaves=2)
     flakes = smoothstep(chips + 2.2 * belt, 1.7, 2.1) * each(brittle) * smoothstep(belt, 0.02, 0.1)
     core = torch.maximum(core, flakes)
     side = (dice.send(dice.chance(0.5, total)).float() * 2 - 1)[:, None, None]
@@ -131,7 +131,7 @@ def creases(dice: Dice, severity: Tensor, size: Size) -> tuple[Tensor, Tensor, T
     across = torch.stack([-direction[..., 1], direction[..., 0]], -1) / direction.norm(dim=-1, keepdim=True).clamp_min(1e-3)
     reach = dice.uniform(1.5, 5, total)[:, None]
     steady = (0.7 + 0.3 * wander(dice, total, points, knots=12)).clamp(0, 1)
-    shade = dice.uniform(0.05, 0.4, total)[:, None] * steady
+    shade = dice.uniform(0.08, 0.5, total)[:, None] * steady
     offset = across * side * (0.6 * reach + width)[..., None]
     dark = splat_strokes(path + offset, reach.expand(-1, points), shade, sample=owner, count=count, size=size, soft=True)
     light = splat_strokes(path - offset, reach.expand(-1, points), shade * 0.4, sample=owner, count=count, size=size, soft=True)
@@ -149,13 +149,15 @@ def crack_network(dice: Dice, severity: Tensor, size: Size) -> Tensor:
     spread = dice.log_uniform(0.35, 1.3, count)[:, None]
     seeds = dice.uniform(-1, 1, count, cells, 2) * spread[..., None] + dice.uniform(-0.6, 0.6, count, 1, 2)
     distance = (y - seeds[..., 0, None, None]).square() + (x - seeds[..., 1, None, None]).square()
-    nearest = distance.topk(2, dim=1, largest=False).values.sqrt()
-    gap = (nearest[:, 1:] - nearest[:, :1]) * min(size) / 4
-    width = each(dice.log_uniform(0.25, 1.0, count))
-    line = (width + 0.5 - gap * (1 + 0.6 * smooth_noise(dice, count, size, cells=9).abs())).clamp(0, 1)
+    nearest, which = distance.topk(2, dim=1, largest=False)
+    pair = seeds.gather(1, which.flatten(1)[..., None].expand(-1, -1, 2)).reshape(count, 2, -1, 2)
+    apart = (pair[:, 0] - pair[:, 1]).norm(dim=-1).reshape(count, 1, *size).clamp_min(1e-3)
+    gap = (nearest[:, 1:] - nearest[:, :1]) / (2 * apart) * min(size) / 2  # pixels to the border between two cells
+    width = each(dice.log_uniform(0.35, 1.3, count))
+    line = (width * (0.9 + 0.5 * smooth_noise(dice, count, size, cells=16)) + 0.5 - gap).clamp(0, 1)
     where = fractal_noise(dice, count, size, cells=2, octaves=3)
-    low = each(0.9 - 1.2 * dice.send(severity))
-    within = smoothstep(where, low - 0.2, low + 0.5) * (nearest[:, :1] < 0.6 * each(spread[:, 0]))
+    low = each(0.6 - 1.4 * dice.send(severity))
+    within = smoothstep(where, low - 0.2, low + 0.5) * (nearest[:, :1].sqrt() < 0.6 * each(spread[:, 0]))
     return line * within * each(dice.uniform(0.4, 1, count))
 
 
@@ -206,7 +208,7 @@ def worn_border(dice: Dice, severity: Tensor, size: Size) -> Tensor:
 def foxing(dice: Dice, severity: Tensor, size: Size) -> Tensor:
     """Gives (B, 1, H, W): soft brown spots of mould or rust, in drifts."""
     count = len(severity)
-    numbers = (4 + severity * 70 * dice.uniform(0, 1, count).cpu()).long()
+    numbers = (8 + severity * 90 * dice.shares(count)).long()
     owner = _owners(dice, numbers)
     total = len(owner)
     centre = torch.where(
@@ -214,8 +216,8 @@ def foxing(dice: Dice, severity: Tensor, size: Size) -> Tensor:
         _centres(dice, count, size)[owner] + dice.normal(total, 2) * 0.2 * min(size),
         _centres(dice, total, size),
     )
-    radius = dice.log_uniform(0.8, 7, total)
-    strength = (dice.uniform(0.25, 0.9, count)[owner] * dice.uniform(0.4, 1.2, total)).clamp(0.05, 1)
+    radius = dice.log_uniform(1.2, 8, total)
+    strength = (dice.uniform(0.35, 1, count)[owner] * dice.uniform(0.5, 1.5, total)).clamp(0.1, 1)
     return splat_specks(centre, radius, strength, dice=dice, sample=owner, count=count, size=size, soft=True)
 
 

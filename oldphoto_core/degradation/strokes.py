@@ -103,7 +103,7 @@ def splat_specks(
     offset = torch.stack(torch.meshgrid(around, around, indexing="ij"), -1).reshape(1, -1, 2)
     pixel = centre.round()[:, None] + offset
     delta = pixel - centre[:, None]
-    turn, stretch = dice.uniform(0, math.pi, number), dice.uniform(1, 2.2, number).sqrt()
+    turn, stretch = dice.uniform(0, math.pi, number), dice.uniform(1, 1.5 if soft else 2.2, number).sqrt()
     u = (delta[..., 0] * turn.cos()[:, None] + delta[..., 1] * turn.sin()[:, None]) * stretch[:, None]
     v = (delta[..., 1] * turn.cos()[:, None] - delta[..., 0] * turn.sin()[:, None]) / stretch[:, None]
     bearing = torch.atan2(u, v)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from oldphoto_core.degradation import shapes
 from oldphoto_core.degradation.dice import Dice, each
-from oldphoto_core.degradation.fields import Size, edge_distance, smooth_noise
+from oldphoto_core.degradation.fields import Size, edge_distance, fractal_noise, smooth_noise
 from oldphoto_core.degradation.film import from_density, to_density
 from oldphoto_core.degradation.paper import bare_paper, paper_relief
 from oldphoto_core.degradation.recipe import Recipe
@@ -120,8 +120,8 @@ class Surface:
         if drawn.all():
             return out
         kind = dice.choice(list(kinds.values()), count)
-        layers = 1 + (severity * most * torch.rand(count, generator=dice.parameters)).long()
-        faded = dice.uniform(0.15, 1, count)
+        layers = 1 + (severity * most * dice.shares(count)).long()
+        faded = dice.uniform(0.2, 1.1, count)
         for number, name in enumerate(kinds):
             for layer in range(most):
                 chosen = ~drawn & (kind == number) & (layers > layer)
@@ -129,8 +129,8 @@ class Surface:
                     break
                 index = dice.indices(chosen)
                 read = self.textures.draw(name, dice, len(index), size=self.size, zoom=zoom, fill=fill)
-                strength = (faded[index] * dice.uniform(0.6, 1.3, len(index))).clamp(0.12, 1)
-                out[index] = torch.maximum(out[index], read * each(strength))
+                strength = (faded[index] * dice.uniform(0.7, 1.3, len(index))).clamp(0.15, 1)
+                out[index] = torch.maximum(out[index], (read * 1.3).clamp_max(1) * each(strength))
         return out
 
     def _light(self, count: int, *, dark: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -153,7 +153,7 @@ class Surface:
 
     def _dust(self, index: Tensor, severity: Tensor, count: int) -> None:
         kinds = {"dust": 0.35, "dirt": 0.3, "film-dust": 0.35}
-        alpha = self._drawn_or_read(kinds, severity, shapes.dust, zoom=(0.6, 1.5), most=2)
+        alpha = self._drawn_or_read(kinds, severity, shapes.dust, zoom=(0.7, 2.0), most=3)
         colour, mode = self._light(count, dark=self.dice.chance(0.35, count))
         self._lay(index, alpha, colour, mode=mode)
 
@@ -197,13 +197,15 @@ class Surface:
         """Paint, ink, mould or lost emulsion: opaque enough to hide what lies below."""
         dice = self.dice
         alpha = self._drawn_or_read({"stain": 1.0}, severity, shapes.blotches, zoom=(0.25, 1.0), most=2)
+        mottle = fractal_noise(dice, count, self.size, cells=6, octaves=4)
         peak = alpha.amax((1, 2, 3), keepdim=True).clamp_min(0.1)
-        alpha = (alpha / peak * each(dice.uniform(0.8, 1.6, count))).clamp_max(1)
-        brown = dice.send(torch.tensor([0.62, 0.45, 0.28])) * dice.uniform(0.15, 1.5, count)[:, None]
-        colour = (brown + dice.normal(count, 3) * 0.06).clamp(0, 1)
+        alpha = (alpha / peak * each(dice.uniform(0.6, 1.4, count)) * (1 + 0.25 * mottle)).clamp(0, 1)
+        brown = dice.send(torch.tensor([0.6, 0.46, 0.32])) * dice.uniform(0.1, 1.4, count)[:, None]
+        colour = (brown * (1 + dice.normal(count, 3) * 0.12)).clamp(0, 1)
         pale = dice.send(dice.chance(0.4, count))[:, None]
-        colour = torch.where(pale, 1 - 0.25 * dice.uniform(0, 1, count, 3), colour)
-        self._lay(index, alpha, each(colour))
+        colour = torch.where(pale, 1 - 0.2 * dice.uniform(0, 1, count, 1) - 0.06 * dice.uniform(0, 1, count, 3), colour)
+        grain = each(dice.uniform(0.02, 0.2, count)) * mottle.roll((7, 11), (2, 3))
+        self._lay(index, alpha, (each(colour) * (1 + grain)).clamp(0, 1))
 
     def _foxing(self, index: Tensor, severity: Tensor, count: int) -> None:
         alpha = shapes.foxing(self.dice, severity, self.size)
@@ -227,7 +229,7 @@ class Surface:
         dice, count = self.dice, len(image)
         shape = self._drawn_or_read({"stain": 1.0}, severity, shapes.blotches, zoom=(0.3, 1.8), most=2)
         colour = dice.send(torch.tensor([0.08, 0.2, 0.42])) * dice.log_uniform(0.3, 2, count)[:, None]
-        colour = (colour + dice.normal(count, 3) * 0.04) * (0.3 + dice.send(severity))[:, None]
+        colour = (colour * (1 + dice.normal(count, 3) * 0.3)) * (0.4 + 1.2 * dice.send(severity))[:, None]
         return from_density((to_density(image) + shape * each(colour)).clamp_min(0))
 
     def _mirroring(self, image: Tensor, severity: Tensor) -> Tensor:

@@ -81,7 +81,9 @@ class TextureLibrary:
         return cls(banks)
 
     def to(self, device: torch.device | str) -> TextureLibrary:
-        """Gives the library with its banks on the device."""
+        """Gives the library with its banks on the device; itself if they are there already."""
+        if all(bank.device == torch.device(device) for bank in self.banks.values()):
+            return self
         return TextureLibrary({kind: bank.to(device) for kind, bank in self.banks.items()})
 
     @property
