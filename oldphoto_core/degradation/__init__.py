@@ -1,6 +1,6 @@
 """Synthetic damage: clean photos in, damaged photos with masks out, in batches on the training device."""
 
-from oldphoto_core.degradation.pipeline import DegradedBatch, Degradation
+from oldphoto_core.degradation.pipeline import Degradation, DegradedBatch
 from oldphoto_core.degradation.recipe import MIXED, SCRATCHES_ONLY, TONE_ONLY, UNTOUCHED, Recipe
 from oldphoto_core.degradation.textures import TextureLibrary
 

@@ -21,7 +21,9 @@ def smooth_noise(dice: Dice, count: int, size: Size, *, cells: int = 4, channels
     return full[:, :, margin_y : margin_y + height, margin_x : margin_x + width] * 1.4
 
 
-def fractal_noise(dice: Dice, count: int, size: Size, *, cells: int = 3, octaves: int = 4, gain: float = 0.55) -> Tensor:
+def fractal_noise(
+    dice: Dice, count: int, size: Size, *, cells: int = 3, octaves: int = 4, gain: float = 0.55
+) -> Tensor:
     """Gives (count, 1, H, W) of about unit variance with detail at every scale, as torn edges and stains have."""
     half = (max(size[0] // 2, 8), max(size[1] // 2, 8))
     total = torch.zeros(count, 1, *half, device=dice.device)

@@ -64,7 +64,11 @@ def halftone(dice: Dice, image: Tensor) -> Tensor:
     y, x = y * height / 2, x * width / 2
     turn = each(dice.uniform(0, math.pi / 2, count))
     pitch = each(2 * math.pi / dice.uniform(3, 6, count))
-    screen = 0.5 + 0.25 * ((x * turn.cos() + y * turn.sin()) * pitch).cos() + 0.25 * ((y * turn.cos() - x * turn.sin()) * pitch).cos()
+    screen = (
+        0.5
+        + 0.25 * ((x * turn.cos() + y * turn.sin()) * pitch).cos()
+        + 0.25 * ((y * turn.cos() - x * turn.sin()) * pitch).cos()
+    )
     hardness = each(dice.uniform(2.5, 8, count))
     dots = torch.sigmoid((image - screen) * hardness * 1.5)
     return image + (dots - image) * each(dice.uniform(0.3, 0.9, count))

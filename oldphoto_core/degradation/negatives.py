@@ -40,11 +40,11 @@ def add_negatives(dice: Dice, textures: TextureLibrary, scene: Tensor) -> Tensor
         index = dice.indices(chosen)
         alpha[index] = _draw(name, dice, textures, len(index), size)
     framed = dice.send(sort == _SORTS.index("frame"))
-    focus = dice.uniform(0.3, 1.0, count)
+    focus = dice.uniform(0.4, 1.3, count)
     soft = gaussian_blur(alpha, focus, reach=3)
     alpha = torch.where(each(framed), alpha, (soft * each(1 + focus)).clamp_max(1))
-    dark = dice.chance(0.65, count) & (sort != _SORTS.index("rain"))
-    value = torch.where(dice.send(dark), dice.uniform(0, 0.35, count), dice.uniform(0.6, 1, count))
+    dark = dice.chance(0.8, count) & (sort != _SORTS.index("rain"))
+    value = torch.where(dice.send(dark), dice.uniform(0, 0.35, count), dice.uniform(0.5, 0.9, count))
     own = scene.mean((2, 3)) / scene.mean((1, 2, 3), keepdim=False)[:, None].clamp_min(0.05)
     colour = each((value[:, None] * own).clamp(0, 1))
     amount = alpha * each(torch.where(framed, 1.0, dice.uniform(0.6, 1, count)))
@@ -54,15 +54,42 @@ def add_negatives(dice: Dice, textures: TextureLibrary, scene: Tensor) -> Tensor
 
 def _draw(name: str, dice: Dice, textures: TextureLibrary, count: int, size: Size) -> Tensor:
     if name == "wires":
-        return _lines(dice, count, size, number=(1, 5), length=(1.2, 1.8), bend=0.25, jitter=0.0, width=(0.5, 1.6), parallel=True)
+        return _lines(
+            dice, count, size, number=(1, 5), length=(1.2, 1.8), bend=0.25, jitter=0.0, width=(0.5, 1.6), parallel=True
+        )
     if name == "twigs":
-        return _lines(dice, count, size, number=(4, 14), length=(0.15, 0.7), bend=0.5, jitter=0.3, width=(0.5, 2.2), parallel=False)
+        return _lines(
+            dice,
+            count,
+            size,
+            number=(4, 14),
+            length=(0.15, 0.7),
+            bend=0.5,
+            jitter=0.3,
+            width=(0.5, 2.2),
+            parallel=False,
+        )
     if name == "rain":
-        return _lines(dice, count, size, number=(20, 60), length=(0.03, 0.1), bend=0.0, jitter=0.0, width=(0.4, 0.8), parallel=True) * 0.5
+        return (
+            _lines(
+                dice,
+                count,
+                size,
+                number=(20, 60),
+                length=(0.03, 0.1),
+                bend=0.0,
+                jitter=0.0,
+                width=(0.4, 0.8),
+                parallel=True,
+            )
+            * 0.5
+        )
     if name == "hair":
         if textures.has("hair") and bool(dice.chance(0.5, 1)):
             return textures.draw("hair", dice, count, size=size, zoom=(0.4, 1.2))
-        return _lines(dice, count, size, number=(8, 40), length=(0.1, 0.4), bend=1.0, jitter=0.2, width=(0.4, 0.8), parallel=True)
+        return _lines(
+            dice, count, size, number=(8, 40), length=(0.1, 0.4), bend=1.0, jitter=0.2, width=(0.4, 0.8), parallel=True
+        )
     if name == "text":
         return _lettering(dice, count, size)
     return _frame(dice, count, size)
@@ -92,7 +119,9 @@ def _lines(
     points = max(int(max(size) * min(length[1], 1.8)), 12)
     reach = dice.uniform(*length, total) * max(size)
     path = draw_paths(dice, centre, angle, reach, points=points, bend=turn, jitter=torch.full_like(turn, jitter))
-    half_width = dice.log_uniform(*width, count)[owner, None] * (1 + 0.15 * wander(dice, total, points, knots=4)).clamp(0.5, 1.5)
+    half_width = dice.log_uniform(*width, count)[owner, None] * (1 + 0.15 * wander(dice, total, points, knots=4)).clamp(
+        0.5, 1.5
+    )
     return splat_strokes(path, half_width / 1.5, torch.ones_like(half_width), sample=owner, count=count, size=size)
 
 
@@ -107,7 +136,10 @@ def _lettering(dice: Dice, count: int, size: Size) -> Tensor:
     y = (y[None] - shift[:, :1, None]) * (size[0] / short)
     x = (x[None] - shift[:, 1:, None]) * (size[1] / short)
     cos, sin = turn.cos()[:, None, None], turn.sin()[:, None, None]
-    grid = torch.stack([cos * x + sin * y, (cos * y - sin * x) * (_GLYPH_WIDTH / _GLYPH_HEIGHT)], -1) / scale[:, None, None, None]
+    grid = (
+        torch.stack([cos * x + sin * y, (cos * y - sin * x) * (_GLYPH_WIDTH / _GLYPH_HEIGHT)], -1)
+        / scale[:, None, None, None]
+    )
     return torch.nn.functional.grid_sample(picked, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
@@ -128,7 +160,9 @@ def _glyphs(number: int = 96) -> Tensor:
         thick = int(random.integers(1, 4))
         for row in range(int(random.integers(1, 4))):
             word = "".join(random.choice(letters, int(random.integers(3, 14))))
-            cv2.putText(sheet, word, (4, 24 + row * 25), font, size if row == 0 else size * 0.6, 255, thick, cv2.LINE_AA)
+            cv2.putText(
+                sheet, word, (4, 24 + row * 25), font, size if row == 0 else size * 0.6, 255, thick, cv2.LINE_AA
+            )
     return torch.from_numpy(sheets)
 
 
@@ -139,7 +173,9 @@ def _frame(dice: Dice, count: int, size: Size) -> Tensor:
     y, x = (y + turn * x) * (size[0] / min(size)), (x - turn * y) * (size[1] / min(size))
     half_y, half_x = size[0] / min(size), size[1] / min(size)
     inset = each(dice.log_uniform(0.02, 0.15, count))
-    inside = torch.minimum(half_y - inset - y.abs(), half_x - inset - x.abs()) * min(size) / 2  # pixels within the frame
+    inside = (
+        torch.minimum(half_y - inset - y.abs(), half_x - inset - x.abs()) * min(size) / 2
+    )  # pixels within the frame
     border = (0.5 - inside).clamp(0, 1)
     ruled = (each(dice.uniform(0.6, 2, count)) - inside.abs()).clamp(0, 1)
     return torch.where(each(dice.send(dice.chance(0.35, count))), ruled, border)

@@ -20,8 +20,8 @@ from oldphoto_core.degradation.tone import apply_tone, draw_tone, local_stain
 
 DAMAGED = 0.25
 """Opacity of structured damage above which a pixel counts as damaged."""
-VISIBLE = 4 / 255
-"""Change below which damage is not seen, so that it is neither damage nor intact."""
+VISIBLE = 3.5 / 255
+"""Change below which damage is not seen (under 4 of 255 in a file), so that it is neither damage nor intact."""
 
 
 @dataclass
@@ -68,9 +68,11 @@ class Degradation:
             return self._degrade(clean, generator)
 
     def _degrade(self, clean: Tensor, generator: torch.Generator) -> DegradedBatch:
-        assert clean.ndim == 4 and clean.shape[1] == 3 and min(clean.shape[-2:]) >= 32, clean.shape
+        batch, channels, height, width = clean.shape
+        assert channels == 3, clean.shape
+        assert min(height, width) >= 32, clean.shape
         self.textures = self.textures.to(clean.device)
-        recipe, count = self.recipe, len(clean)
+        recipe, count = self.recipe, batch
         dice = Dice(generator, clean.device)
         kind = dice.choice(recipe.kind_shares, count)
         target, grey = self._draw_targets(dice, clean)
@@ -96,6 +98,8 @@ class Degradation:
             image[index], opacity[index], change[index] = layers.split([3, 1, 1], 1)
         changed = dice.send(aged)[:, None, None, None] | (opacity > 0)
         image = torch.where(changed, (image * 255).round().clamp(0, 255) / 255, image)  # a scan has 8 bits
+        exact = dice.send(kind == SCRATCHES_ONLY)[:, None, None, None]
+        change = torch.where(exact, (image - target).abs().amax(1, keepdim=True), change)
         damaged = (opacity > DAMAGED) & (change >= VISIBLE)
         unsure = (opacity >= FAINT) & ~damaged
         return DegradedBatch(image, target, damaged.float(), unsure.float(), opacity, dice.send(kind))
@@ -123,11 +127,19 @@ class Degradation:
     def _photograph(self, dice: Dice, image: Tensor, kind: Tensor, severity: Tensor, grey: Tensor) -> Tensor:
         """Lens, grain, print and a century of fading; tone-only samples get no blur and no grain."""
         recipe, mixed = self.recipe, kind == MIXED
-        image = _some(dice, image, mixed & dice.chance(recipe.p_lens_blur, len(kind)), lambda x, c: lens_blur(dice, x, severity[c]))
+        image = _some(
+            dice,
+            image,
+            mixed & dice.chance(recipe.p_lens_blur, len(kind)),
+            lambda x, c: lens_blur(dice, x, severity[c]),
+        )
         image = _some(dice, image, mixed & dice.chance(recipe.p_halftone, len(kind)), lambda x, c: halftone(dice, x))
         density = to_density(image)
         density = _some(
-            dice, density, mixed & dice.chance(recipe.p_grain, len(kind)), lambda x, c: add_grain(dice, x, severity[c], grey=grey[c])
+            dice,
+            density,
+            mixed & dice.chance(recipe.p_grain, len(kind)),
+            lambda x, c: add_grain(dice, x, severity[c], grey=grey[c]),
         )
         toned = ~mixed | dice.chance(recipe.p_tone, len(kind))
         faded = self._draw_severity(dice, len(kind), power=recipe.tone_severity_power)
@@ -135,7 +147,9 @@ class Degradation:
         if toned.any():
             index = dice.indices(toned)
             image[index] = apply_tone(dice, density[index], draw_tone(dice, faded[toned], grey[toned]))
-        return _some(dice, image, dice.chance(recipe.p_local_stain, len(kind)), lambda x, c: local_stain(dice, x, severity[c]))
+        return _some(
+            dice, image, dice.chance(recipe.p_local_stain, len(kind)), lambda x, c: local_stain(dice, x, severity[c])
+        )
 
     def _wear(self, dice: Dice, image: Tensor, severity: Tensor, kind: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Gives image, opacity and the largest visible change of surface damage."""

@@ -30,7 +30,7 @@ class Recipe:
     tone_severity_power: float = 1.1
     """The same for fading and toning, which time spares few photos."""
 
-    p_negative: float = 0.2
+    p_negative: float = 0.14
     """Wires, twigs, hair, text or a frame in the scene itself, which are not damage."""
 
     p_lens_blur: float = 0.4

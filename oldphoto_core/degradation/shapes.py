@@ -1,4 +1,4 @@
-"""Procedural damage shapes: alphas of scratches, dust, hair, creases, cracks, holes and fingerprints."""
+"""Drawn lines and specks of damage: scratches, dust, hair, foxing and creases."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from oldphoto_core.degradation.dice import Dice, each
-from oldphoto_core.degradation.fields import Size, coordinates, edge_distance, fractal_noise, smooth_noise, smoothstep
+from oldphoto_core.degradation.fields import Size, fractal_noise, smoothstep
 from oldphoto_core.degradation.strokes import draw_paths, splat_specks, splat_strokes, wander
 
 
@@ -55,7 +55,9 @@ def scratches(dice: Dice, severity: Tensor, size: Size) -> Tensor:
     points = _points(size)
     path = draw_paths(dice, _centres(dice, total, size), angle, length, points=points, bend=bend, jitter=jitter)
     widest = dice.log_uniform(0.5, 6, count)[owner] * dice.log_uniform(0.4, 1.3, total)
-    half_width = (widest.clamp(0.4, 6) / 2)[:, None] * (1 + 0.25 * wander(dice, total, points, knots=12)).clamp(0.3, 1.6)
+    half_width = (widest.clamp(0.4, 6) / 2)[:, None] * (1 + 0.25 * wander(dice, total, points, knots=12)).clamp(
+        0.3, 1.6
+    )
     ends = torch.linspace(0, 1, points, device=dice.device)
     taper = smoothstep((0.5 - (ends - 0.5).abs())[None], 0.0, dice.uniform(0.01, 0.3, total)[:, None])
     gaps = dice.uniform(-1.8, 0.4, total)[:, None]
@@ -106,10 +108,16 @@ def creases(dice: Dice, severity: Tensor, size: Size) -> tuple[Tensor, Tensor, T
     total = len(owner)
     points = _points(size, 1.8)
     length = torch.where(
-        dice.send(dice.chance(0.5, total)), dice.uniform(1.0, 1.7, total) * max(size), dice.log_uniform(0.12, 0.8, total) * min(size)
+        dice.send(dice.chance(0.5, total)),
+        dice.uniform(1.0, 1.7, total) * max(size),
+        dice.log_uniform(0.12, 0.8, total) * min(size),
     )
     square = dice.send(dice.chance(0.35, total))
-    angle = torch.where(square, dice.send(dice.integers(0, 1, total)) * math.pi / 2 + dice.normal(total) * 0.04, dice.uniform(0, math.pi, total))
+    angle = torch.where(
+        square,
+        dice.send(dice.integers(0, 1, total)) * math.pi / 2 + dice.normal(total) * 0.04,
+        dice.uniform(0, math.pi, total),
+    )
     path = draw_paths(
         dice, _centres(dice, total, size), angle, length, points=points,
         bend=dice.normal(total) * 0.15, jitter=dice.uniform(0.01, 0.12, total), knots=24,
@@ -128,81 +136,20 @@ def creases(dice: Dice, severity: Tensor, size: Size) -> tuple[Tensor, Tensor, T
     core = torch.maximum(core, flakes)
     side = (dice.send(dice.chance(0.5, total)).float() * 2 - 1)[:, None, None]
     direction = path[:, -1:] - path[:, :1]
-    across = torch.stack([-direction[..., 1], direction[..., 0]], -1) / direction.norm(dim=-1, keepdim=True).clamp_min(1e-3)
+    across = torch.stack([-direction[..., 1], direction[..., 0]], -1) / direction.norm(dim=-1, keepdim=True).clamp_min(
+        1e-3
+    )
     reach = dice.uniform(1.5, 5, total)[:, None]
     steady = (0.7 + 0.3 * wander(dice, total, points, knots=12)).clamp(0, 1)
     shade = dice.uniform(0.08, 0.5, total)[:, None] * steady
     offset = across * side * (0.6 * reach + width)[..., None]
-    dark = splat_strokes(path + offset, reach.expand(-1, points), shade, sample=owner, count=count, size=size, soft=True)
-    light = splat_strokes(path - offset, reach.expand(-1, points), shade * 0.4, sample=owner, count=count, size=size, soft=True)
+    dark = splat_strokes(
+        path + offset, reach.expand(-1, points), shade, sample=owner, count=count, size=size, soft=True
+    )
+    light = splat_strokes(
+        path - offset, reach.expand(-1, points), shade * 0.4, sample=owner, count=count, size=size, soft=True
+    )
     return core, dark, light
-
-
-def crack_network(dice: Dice, severity: Tensor, size: Size) -> Tensor:
-    """Gives (B, 1, H, W): cracked emulsion, the borders between cells around random seeds, in patches of the photo."""
-    count = len(severity)
-    cells = 26
-    y, x = coordinates(size, dice.device)
-    warp = smooth_noise(dice, count, size, cells=12, channels=2) * 0.04
-    y = y * (size[0] / min(size)) + warp[:, :1]
-    x = x * (size[1] / min(size)) + warp[:, 1:]
-    spread = dice.log_uniform(0.35, 1.3, count)[:, None]
-    seeds = dice.uniform(-1, 1, count, cells, 2) * spread[..., None] + dice.uniform(-0.6, 0.6, count, 1, 2)
-    distance = (y - seeds[..., 0, None, None]).square() + (x - seeds[..., 1, None, None]).square()
-    nearest, which = distance.topk(2, dim=1, largest=False)
-    pair = seeds.gather(1, which.flatten(1)[..., None].expand(-1, -1, 2)).reshape(count, 2, -1, 2)
-    apart = (pair[:, 0] - pair[:, 1]).norm(dim=-1).reshape(count, 1, *size).clamp_min(1e-3)
-    gap = (nearest[:, 1:] - nearest[:, :1]) / (2 * apart) * min(size) / 2  # pixels to the border between two cells
-    width = each(dice.log_uniform(0.35, 1.3, count))
-    line = (width * (0.9 + 0.5 * smooth_noise(dice, count, size, cells=16)) + 0.5 - gap).clamp(0, 1)
-    where = fractal_noise(dice, count, size, cells=2, octaves=3)
-    low = each(0.6 - 1.4 * dice.send(severity))
-    within = smoothstep(where, low - 0.2, low + 0.5) * (nearest[:, :1].sqrt() < 0.6 * each(spread[:, 0]))
-    return line * within * each(dice.uniform(0.4, 1, count))
-
-
-def holes(dice: Dice, severity: Tensor, size: Size) -> Tensor:
-    """Gives (B, 1, H, W): lost emulsion, lost corners and torn edges, with rough, feathered outlines.
-
-    Some are not one hole but a patch that flakes off in crumbs.
-    """
-    count = len(severity)
-    place = dice.choice([0.5, 0.25, 0.25], count)  # within, at a corner, along an edge
-    y, x = coordinates(size, dice.device)
-    corner = (dice.send(dice.integers(0, 1, 2 * count)).float() * 2 - 1).reshape(count, 2)
-    middle = dice.uniform(-0.95, 0.95, count, 2)
-    on_edge = torch.stack([corner[:, 0], middle[:, 1]], -1)
-    swap = dice.send(dice.chance(0.5, count))[:, None]
-    on_edge = torch.where(swap, on_edge.flip(1), on_edge)
-    kind = dice.send(place)[:, None]
-    centre = torch.where(kind == 0, middle, torch.where(kind == 1, corner, on_edge))
-    turn = dice.uniform(0, math.pi, count)[:, None, None, None]
-    stretch = dice.log_uniform(0.4, 2.5, count)[:, None, None, None].sqrt()
-    dy, dx = y - centre[:, 0, None, None, None], x - centre[:, 1, None, None, None]
-    u, v = (dy * turn.cos() + dx * turn.sin()) * stretch, (dx * turn.cos() - dy * turn.sin()) / stretch
-    radius = each(dice.log_uniform(0.04, 0.1, count) + 0.4 * dice.send(severity) * dice.uniform(0, 1, count).square())
-    rough = fractal_noise(dice, count, size, cells=5, octaves=5, gain=0.6) * each(dice.uniform(0.08, 0.35, count))
-    far = (u.square() + v.square()).sqrt()
-    inside = radius - far - rough * radius.clamp_max(0.3)
-    flaking = dice.chance(0.35, count)
-    if flaking.any():
-        index = dice.indices(flaking)
-        crumbs = fractal_noise(dice, len(index), size, cells=14, octaves=4, gain=0.75) * 0.4
-        inside[index] = (radius[index] * 1.5 - far[index]) * each(dice.uniform(0.5, 1.5, len(index))) - 0.25 + crumbs * 0.6
-    feather = each(dice.log_uniform(0.6, 6, count)) * 2 / min(size)
-    return smoothstep(inside, -feather / 2, feather / 2)
-
-
-def worn_border(dice: Dice, severity: Tensor, size: Size) -> Tensor:
-    """Gives (B, 1, H, W): edges rubbed or torn away irregularly."""
-    count = len(severity)
-    width = each(0.01 + 0.12 * dice.send(severity) * dice.uniform(0.2, 1, count))
-    rough = fractal_noise(dice, count, size, cells=6, octaves=5, gain=0.65)
-    patches = smooth_noise(dice, count, size, cells=3)
-    edge = edge_distance(size, dice.device)
-    inside = width * (0.7 + 0.6 * patches) - edge - rough * width * 0.4
-    feather = each(dice.log_uniform(0.8, 5, count)) * 2 / min(size)
-    return smoothstep(inside, -feather / 2, feather / 2)
 
 
 def foxing(dice: Dice, severity: Tensor, size: Size) -> Tensor:
@@ -219,29 +166,3 @@ def foxing(dice: Dice, severity: Tensor, size: Size) -> Tensor:
     radius = dice.log_uniform(1.2, 8, total)
     strength = (dice.uniform(0.35, 1, count)[owner] * dice.uniform(0.5, 1.5, total)).clamp(0.1, 1)
     return splat_specks(centre, radius, strength, dice=dice, sample=owner, count=count, size=size, soft=True)
-
-
-def fingerprints(dice: Dice, count: int, size: Size) -> Tensor:
-    """Gives (B, 1, H, W): ridges around a whorl, within an oval."""
-    y, x = coordinates(size, dice.device)
-    centre = dice.uniform(-0.9, 0.9, count, 2)
-    dy, dx = y - centre[:, 0, None, None, None], x - centre[:, 1, None, None, None]
-    turn = each(dice.uniform(0, math.pi, count))
-    u, v = dy * turn.cos() + dx * turn.sin(), (dx * turn.cos() - dy * turn.sin()) * 1.5
-    far = (u.square() + v.square()).sqrt() + smooth_noise(dice, count, size, cells=5) * 0.05
-    size_share = each(dice.uniform(0.15, 0.35, count))
-    ridges = 0.5 + 0.5 * (far / size_share * each(dice.uniform(45, 75, count)) + 2 * torch.atan2(u, v)).sin()
-    oval = smoothstep(size_share - far, 0.0, 0.08) * (0.6 + 0.4 * smooth_noise(dice, count, size, cells=16)).clamp(0, 1)
-    return ridges * oval * each(dice.uniform(0.08, 0.4, count))
-
-
-def blotches(dice: Dice, severity: Tensor, size: Size) -> Tensor:
-    """Gives (B, 1, H, W): a stain's body with the darker tide line where it dried."""
-    count = len(severity)
-    centre = dice.uniform(-1, 1, count, 2)
-    y, x = coordinates(size, dice.device)
-    far = ((y - centre[:, 0, None, None, None]).square() + (x - centre[:, 1, None, None, None]).square()).sqrt()
-    inside = each(dice.uniform(0.15, 0.7, count)) - far + 0.22 * fractal_noise(dice, count, size, cells=3, octaves=4)
-    body = smoothstep(inside, 0.0, each(dice.log_uniform(0.02, 0.25, count)))
-    tide = torch.exp(-(inside / each(dice.uniform(0.01, 0.03, count))).square()) * each(dice.uniform(0, 0.8, count))
-    return (body * each(dice.uniform(0.3, 0.8, count)) + tide).clamp(0, 1)

@@ -22,7 +22,15 @@ def wander(dice: Dice, count: int, points: int, *, knots: int) -> Tensor:
 
 
 def draw_paths(
-    dice: Dice, centre: Tensor, angle: Tensor, length: Tensor, *, points: int, bend: Tensor, jitter: Tensor, knots: int = 6
+    dice: Dice,
+    centre: Tensor,
+    angle: Tensor,
+    length: Tensor,
+    *,
+    points: int,
+    bend: Tensor,
+    jitter: Tensor,
+    knots: int = 6,
 ) -> Tensor:
     """Gives curved lines through their centres.
 
@@ -80,7 +88,15 @@ def splat_strokes(
 
 
 def splat_specks(
-    centre: Tensor, radius: Tensor, strength: Tensor, *, dice: Dice, sample: Tensor, count: int, size: Size, soft: bool = False
+    centre: Tensor,
+    radius: Tensor,
+    strength: Tensor,
+    *,
+    dice: Dice,
+    sample: Tensor,
+    count: int,
+    size: Size,
+    soft: bool = False,
 ) -> Tensor:
     """Draws irregular specks.
 

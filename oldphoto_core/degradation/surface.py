@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from oldphoto_core.degradation import shapes
+from oldphoto_core.degradation import areas, shapes
 from oldphoto_core.degradation.dice import Dice, each
 from oldphoto_core.degradation.fields import Size, edge_distance, fractal_noise, smooth_noise
 from oldphoto_core.degradation.film import from_density, to_density
@@ -108,7 +108,14 @@ class Surface:
         self.opacity[index] = 1 - (1 - self.opacity[index]) * (1 - alpha)
 
     def _drawn_or_read(
-        self, kinds: dict[str, float], severity: Tensor, draw: Shape, *, zoom: tuple[float, float], most: int, fill: bool = False
+        self,
+        kinds: dict[str, float],
+        severity: Tensor,
+        draw: Shape,
+        *,
+        zoom: tuple[float, float],
+        most: int,
+        fill: bool = False,
     ) -> Tensor:
         """Gives (N, 1, H, W): for each sample one to `most` textures of one kind, or the procedural shape, or both."""
         dice, count = self.dice, len(severity)
@@ -171,32 +178,37 @@ class Surface:
         self._lay(index, core, bright, mode=mode)
 
     def _crack(self, index: Tensor, severity: Tensor, count: int) -> None:
-        alpha = shapes.crack_network(self.dice, severity, self.size)
+        alpha = areas.crack_network(self.dice, severity, self.size)
         colour, mode = self._light(count, dark=self.dice.chance(0.25, count))
         self._lay(index, alpha, colour, mode=mode)
 
     def _hole(self, index: Tensor, severity: Tensor, count: int) -> None:
-        alpha = self._drawn_or_read({"patch": 1.0}, severity, shapes.holes, zoom=(0.15, 1.0), most=2)
+        alpha = self._drawn_or_read({"patch": 1.0}, severity, areas.holes, zoom=(0.15, 1.0), most=2)
         alpha = (alpha * 1.6).clamp_max(1)
         rim = 4 * alpha * (1 - alpha) * each(self.dice.normal(count) * 0.2)  # the torn edge catches light, or shades
         self._lay(index, alpha, (self._bared_paper(index, count) + rim).clamp(0, 1))
 
     def _border(self, index: Tensor, severity: Tensor, count: int) -> None:
-        alpha = shapes.worn_border(self.dice, severity, self.size)
+        alpha = areas.worn_border(self.dice, severity, self.size)
         self._lay(index, alpha, self._bared_paper(index, count))
 
     def _bared_paper(self, index: Tensor, count: int) -> Tensor:
         """Gives (N, 3, H, W): the print's own paper, as its highlights show it, or another's."""
         dice = self.dice
         paper = bare_paper(dice, self.textures, count, self.size, procedural_share=self.recipe.procedural_share)
-        own = self.image[index].flatten(2)[..., ::7].kthvalue(max(1, int(0.97 * (self.size[0] * self.size[1] // 7)))).values
+        own = (
+            self.image[index]
+            .flatten(2)[..., ::7]
+            .kthvalue(max(1, int(0.97 * (self.size[0] * self.size[1] // 7))))
+            .values
+        )
         own = own / paper.mean((2, 3)).clamp_min(0.05) * dice.uniform(0.92, 1.05, count)[:, None]
         return torch.where(each(dice.send(dice.chance(0.4, count))), paper * each(own), paper).clamp(0, 1)
 
     def _stain(self, index: Tensor, severity: Tensor, count: int) -> None:
         """Paint, ink, mould or lost emulsion: opaque enough to hide what lies below."""
         dice = self.dice
-        alpha = self._drawn_or_read({"stain": 1.0}, severity, shapes.blotches, zoom=(0.25, 1.0), most=2)
+        alpha = self._drawn_or_read({"stain": 1.0}, severity, areas.blotches, zoom=(0.25, 1.0), most=2)
         mottle = fractal_noise(dice, count, self.size, cells=6, octaves=4)
         peak = alpha.amax((1, 2, 3), keepdim=True).clamp_min(0.1)
         alpha = (alpha / peak * each(dice.uniform(0.6, 1.4, count)) * (1 + 0.25 * mottle)).clamp(0, 1)
@@ -214,7 +226,7 @@ class Surface:
         self._lay(index, alpha, each(brown.clamp(0, 1)), mode=mode)
 
     def _fingerprint(self, index: Tensor, severity: Tensor, count: int) -> None:
-        alpha = shapes.fingerprints(self.dice, count, self.size)
+        alpha = areas.fingerprints(self.dice, count, self.size)
         colour, mode = self._light(count, dark=self.dice.chance(0.5, count))
         self._lay(index, alpha, colour, mode=mode)
 
@@ -227,7 +239,7 @@ class Surface:
     def _tint(self, image: Tensor, severity: Tensor) -> Tensor:
         """A translucent stain with the outline of a real one: it darkens by density and hides nothing."""
         dice, count = self.dice, len(image)
-        shape = self._drawn_or_read({"stain": 1.0}, severity, shapes.blotches, zoom=(0.3, 1.8), most=2)
+        shape = self._drawn_or_read({"stain": 1.0}, severity, areas.blotches, zoom=(0.3, 1.8), most=2)
         colour = dice.send(torch.tensor([0.08, 0.2, 0.42])) * dice.log_uniform(0.3, 2, count)[:, None]
         colour = (colour * (1 + dice.normal(count, 3) * 0.3)) * (0.4 + 1.2 * dice.send(severity))[:, None]
         return from_density((to_density(image) + shape * each(colour)).clamp_min(0))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -96,7 +97,14 @@ class TextureLibrary:
         return kind in self.banks
 
     def draw(
-        self, kind: str, dice: Dice, count: int, *, size: Size, zoom: tuple[float, float] = (0.5, 1.4), fill: bool = False
+        self,
+        kind: str,
+        dice: Dice,
+        count: int,
+        *,
+        size: Size,
+        zoom: tuple[float, float] = (0.5, 1.4),
+        fill: bool = False,
     ) -> Tensor:
         """Gives (count, 1, H, W) in [0, 1]: textures turned, scaled, moved and elastically distorted.
 
@@ -130,18 +138,16 @@ class TextureLibrary:
 
 
 def _load(path: Path, kind: str) -> list[np.ndarray]:
-    from PIL import Image
-
     with Image.open(path) as opened:
         grey = opened.convert("L")
         if kind == "film-dust":
             return _quarters(grey)
         if kind == "paper":
             return [_paper(np.asarray(grey, np.float32))]
-        return [np.asarray(grey.resize((SIDE_PX, SIDE_PX), Image.Resampling.BOX if grey.width > 640 else 2))]
+        return [np.asarray(grey.resize((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR))]
 
 
-def _quarters(grey) -> list[np.ndarray]:  # noqa: ANN001 - a Pillow image; Pillow is imported late
+def _quarters(grey: Image.Image) -> list[np.ndarray]:
     """Cuts a film scan's dust mask into quarters, at half its scale, so that its dust keeps a dust's size."""
     small = grey.reduce(2) if min(grey.size) >= 2 * SIDE_PX else grey
     array = np.asarray(small)

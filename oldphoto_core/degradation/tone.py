@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from oldphoto_core.degradation.areas import blotches
 from oldphoto_core.degradation.dice import Dice, each
 from oldphoto_core.degradation.fields import Size, coordinates, edge_distance, smooth_noise
 from oldphoto_core.degradation.film import from_density, to_density
-from oldphoto_core.degradation.shapes import blotches
 
 FAMILIES = (
     "plain", "sepia", "yellowed", "dye-fade", "silver-fade", "flat", "pale", "dense", "harsh", "cast", "anything",
@@ -79,7 +79,9 @@ def draw_tone(dice: Dice, severity: Tensor, grey: Tensor) -> Tone:
     silver, flat, pale = share("silver-fade"), share("flat"), share("pale")
     dense, harsh, cast = share("dense"), share("harsh", 0.3), share("cast")
     contrast = torch.exp(dice.normal(count) * 0.12 * (0.3 + s))
-    contrast = contrast * (1 - 0.6 * flat * dice.uniform(0.3, 1, count)) * (1 - 0.35 * silver * dice.uniform(0, 1, count))
+    contrast = (
+        contrast * (1 - 0.6 * flat * dice.uniform(0.3, 1, count)) * (1 - 0.35 * silver * dice.uniform(0, 1, count))
+    )
     contrast = contrast * (1 + 1.1 * harsh * dice.uniform(0.2, 1, count)) * (1 - 0.3 * pale * dice.uniform(0, 1, count))
     exposure = dice.normal(count) * 0.08 * (0.3 + s) - 0.45 * pale * dice.uniform(0.3, 1, count)
     exposure = exposure + 0.6 * dense * dice.uniform(0.3, 1, count)
@@ -94,11 +96,15 @@ def draw_tone(dice: Dice, severity: Tensor, grey: Tensor) -> Tone:
     faded = dice.send(faded) * 0.8 + dice.uniform(0, 0.55, count, 3)
     kept = 1 - 0.7 * dye[:, None] * faded * dice.uniform(0.4, 1, count)[:, None]
     kept = kept * (1 - 0.5 * silver * dice.uniform(0.1, 1, count))[:, None]
-    uneven = 0.75 * silver[:, None] * dice.uniform(0.3, 1, count)[:, None] + 0.6 * dye[:, None] * faded * dice.uniform(0, 1, count, 1)
-    uneven = uneven + s[:, None] * dice.send(dice.chance(0.35, count)).float()[:, None] * dice.uniform(0, 0.45, count, 1)
-    age = dice.send(torch.tensor([0.03, 0.11, 0.4])) * torch.exp(dice.normal(count, 3) * 0.4)
+    uneven = 0.75 * silver[:, None] * dice.uniform(0.3, 1, count)[:, None] + 0.6 * dye[:, None] * faded * dice.uniform(
+        0, 1, count, 1
+    )
+    uneven = uneven + s[:, None] * dice.send(dice.chance(0.35, count)).float()[:, None] * dice.uniform(
+        0, 0.45, count, 1
+    )
+    age = dice.send(torch.tensor([0.03, 0.11, 0.36])) * torch.exp(dice.normal(count, 3) * 0.3)
     paper = age * (yellow * dice.uniform(0.3, 1.4, count) + 0.5 * (sepia + silver) * dice.uniform(0, 1, count))[:, None]
-    paper = paper + (cast[:, None] * dice.normal(count, 3) * 0.16).clamp(-0.15, 0.4)
+    paper = paper.clamp_max(0.5) + (cast[:, None] * dice.normal(count, 3) * 0.13).clamp(-0.15, 0.35)
     veil = (0.28 * flat + 0.18 * silver + 0.1 * s * dice.uniform(0, 1, count)) * dice.uniform(0.1, 1, count)
     veil_uneven = dice.send(dice.chance(0.5, count)).float() * dice.uniform(0, 1.6, count)
     vignette = dice.send(dice.chance(0.4, count)).float() * dice.uniform(-0.25, 0.9, count) * s
