@@ -28,6 +28,9 @@ from storage.urls import canonical_url, local_folder
 
 log = logging.getLogger(__name__)
 
+PAGE_KEYS = 1000
+"""Keys asked for at once when a bucket is listed; the most that S3 gives."""
+
 
 class SourceStore:
     """Objects that may be listed and read, never written.
@@ -121,10 +124,10 @@ class SourceStore:
             raise SourceUnreadable(f"source {self.url} cannot be listed: {_first_line(error)}", url=self.url) from error
 
     def _list_s3(self, recursive: bool) -> Iterator[SourceEntry]:
-        """Page by page, a thousand keys each; zero-byte folder markers (``scans/``) are no objects of ours."""
+        """Page by page; zero-byte folder markers (``scans/``) are no objects of ours."""
         bucket, _, prefix = self._location.partition("/")
         start = f"{prefix}/" if prefix else ""
-        arguments = {"Bucket": bucket, "Prefix": start} | ({} if recursive else {"Delimiter": "/"})
+        arguments = {"Bucket": bucket, "Prefix": start, "MaxKeys": PAGE_KEYS} | ({} if recursive else {"Delimiter": "/"})
         while True:
             page = self._fs.call_s3("list_objects_v2", **arguments)
             for found in page.get("Contents", ()):

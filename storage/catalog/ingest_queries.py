@@ -193,6 +193,8 @@ def mark_missing(
 ) -> int:
     """See ``Catalogue.mark_missing``."""
     o = source_object.c
+    unlisted = tuple(prefix.rstrip("/") + "/" for prefix in unlisted_prefixes)
+    unlisted_keys = set(unlisted_prefixes)
     connection.exec_driver_sql("CREATE TEMPORARY TABLE seen_key (key TEXT PRIMARY KEY)")
     try:
         for chunk in chunks(seen_keys, 10_000):
@@ -204,7 +206,7 @@ def mark_missing(
         gone = [
             (id_, key)
             for id_, key in connection.execute(sa.select(o.id, o.key).where(here, ~seen).order_by(o.id))
-            if not any(key == prefix or key.startswith(prefix) for prefix in unlisted_prefixes)
+            if not key.startswith(unlisted) and key not in unlisted_keys
         ]
     finally:
         connection.exec_driver_sql("DROP TABLE seen_key")
