@@ -69,6 +69,6 @@ def halftone(dice: Dice, image: Tensor) -> Tensor:
         + 0.25 * ((x * turn.cos() + y * turn.sin()) * pitch).cos()
         + 0.25 * ((y * turn.cos() - x * turn.sin()) * pitch).cos()
     )
-    hardness = each(dice.uniform(2.5, 8, count))
+    hardness = each(dice.uniform(2, 6, count))
     dots = torch.sigmoid((image - screen) * hardness * 1.5)
-    return image + (dots - image) * each(dice.uniform(0.3, 0.9, count))
+    return image + (dots - image) * each(dice.uniform(0.25, 0.8, count))

@@ -115,9 +115,8 @@ class Surface:
         *,
         zoom: tuple[float, float],
         most: int,
-        fill: bool = False,
     ) -> Tensor:
-        """Gives (N, 1, H, W): for each sample one to `most` textures of one kind, or the procedural shape, or both."""
+        """Gives (N, 1, H, W): for each sample one to `most` textures of one kind, or the procedural shape."""
         dice, count = self.dice, len(severity)
         kinds = {kind: weight for kind, weight in kinds.items() if self.textures.has(kind)}
         drawn = dice.chance(self.recipe.procedural_share if kinds else 1.0, count)
@@ -135,7 +134,7 @@ class Surface:
                 if not chosen.any():
                     break
                 index = dice.indices(chosen)
-                read = self.textures.draw(name, dice, len(index), size=self.size, zoom=zoom, fill=fill)
+                read = self.textures.draw(name, dice, len(index), size=self.size, zoom=zoom)
                 strength = (faded[index] * dice.uniform(0.7, 1.3, len(index))).clamp(0.15, 1)
                 out[index] = torch.maximum(out[index], (read * 1.3).clamp_max(1) * each(strength))
         return out
@@ -211,7 +210,7 @@ class Surface:
         alpha = self._drawn_or_read({"stain": 1.0}, severity, areas.blotches, zoom=(0.25, 1.0), most=2)
         mottle = fractal_noise(dice, count, self.size, cells=6, octaves=4)
         peak = alpha.amax((1, 2, 3), keepdim=True).clamp_min(0.1)
-        alpha = (alpha / peak * each(dice.uniform(0.6, 1.4, count)) * (1 + 0.25 * mottle)).clamp(0, 1)
+        alpha = (alpha / peak * each(dice.uniform(0.85, 1.6, count)) * (1 + 0.2 * mottle)).clamp(0, 1)
         brown = dice.send(torch.tensor([0.6, 0.46, 0.32])) * dice.uniform(0.1, 1.4, count)[:, None]
         colour = (brown * (1 + dice.normal(count, 3) * 0.12)).clamp(0, 1)
         pale = dice.send(dice.chance(0.4, count))[:, None]
@@ -249,7 +248,7 @@ class Surface:
         dice, count = self.dice, len(image)
         near = torch.exp(-edge_distance(self.size, dice.device) / each(dice.uniform(0.08, 0.4, count)))
         cloud = (0.6 + 0.4 * smooth_noise(dice, count, self.size, cells=5)).clamp(0, 1)
-        dark = (1 - image.mean(1, keepdim=True)).square()
+        dark = (1 - image.mean(1, keepdim=True)).pow(1.5)
         sheen = each(dice.send(torch.tensor([0.62, 0.68, 0.76])).expand(count, -1))
-        amount = near * cloud * dark * each(dice.uniform(0.1, 0.6, count) * (0.4 + dice.send(severity)))
+        amount = near * cloud * dark * each(dice.uniform(0.2, 0.8, count) * (0.5 + dice.send(severity)))
         return image + (sheen - image) * amount.clamp(0, 0.7)
