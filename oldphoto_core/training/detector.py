@@ -1,0 +1,92 @@
+"""The detector's stage (the paper's third): focal loss and Dice on synthetic scratches, with an ignored band."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import nn
+
+from oldphoto_core.models.presets import build_detector, preset
+from oldphoto_core.training.batches import CropSource
+from oldphoto_core.training.chunks import Detect, synthetic_chunks
+from oldphoto_core.training.judging import detection_figures, own_set, second_set
+from oldphoto_core.training.loop import Learners, adam, adamw, placed, precision, update
+from oldphoto_core.training.losses import dice, focal
+from oldphoto_core.training.material import Material
+from oldphoto_core.training.schedule import Clock, fresh_weights
+
+
+@dataclass(frozen=True)
+class DetectorSettings:
+    """Sizes and weights of the detector's training."""
+
+    preset: str = "archive"
+    batch: int = 16
+    crop: int = 128
+    rate: float = 2e-3
+    focal: float = 1.0
+    dice: float = 0.5
+    chunk_photos: int = 8
+    steps_a_chunk: int = 2
+    pool_chunks: int = 8
+
+    @classmethod
+    def for_preset(cls, name: str) -> DetectorSettings:
+        """Gives the recipe's settings, or the paper's: focal loss alone, 256-pixel crops, Adam at 2e-4."""
+        return cls(preset=name, crop=256, rate=2e-4, dice=0.0) if name == "paper" else cls(preset=name)
+
+
+class DetectorStage:
+    """Trains the detector on damaged crops, against the mask, outside the ignored band."""
+
+    name = "detector"
+    score = "second/auc"
+
+    def __init__(self, settings: DetectorSettings, material: Material, *, seed: int = 0):
+        self.device = material.device
+        self.options, self.settings = settings, asdict(settings)
+        with fresh_weights(seed, self.name):
+            self.detector = placed(build_detector(preset(settings.preset)), self.device)
+        self.networks: Mapping[str, nn.Module] = {"detector": self.detector}
+        self.critics: Mapping[str, nn.Module] = {}
+        optimiser = adam if settings.preset == "paper" else adamw
+        self.optimisers = {"detector": optimiser(Learners([self.detector], settings.rate))}
+        self.source = CropSource(
+            synthetic_chunks(material.clean, material.degradation, photos=settings.chunk_photos, exact_masks=True),
+            seed=seed,
+            steps_a_chunk=settings.steps_a_chunk,
+            pool_chunks=settings.pool_chunks,
+            device=self.device,
+        )
+        self.sources = [self.source]
+        self._own, self._second = own_set(material), second_set(material)
+
+    def step(self, clock: Clock, generator: torch.Generator) -> tuple[dict[str, torch.Tensor], int]:
+        photos = self.source.at(clock.step, crop_px=self.options.crop, batch=self.options.batch)
+        with precision(self.device):
+            logits = self.detector(photos.image)
+        counted = 1 - photos.ignore
+        losses = {}
+        if self.options.focal:
+            losses["focal"] = focal(logits, photos.mask, counted)
+        if self.options.dice:
+            losses["dice"] = dice(logits, photos.mask, counted)
+        update(self.optimisers["detector"], sum(getattr(self.options, n) * loss for n, loss in losses.items()))
+        return losses, self.options.batch
+
+    def evaluate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
+        detect = detection(networks["detector"])
+        sets = {"own": self._own, "second": self._second}
+        return {f"{n}/{k}": v for n, photos in sets.items() for k, v in detection_figures(detect, photos).items()}
+
+
+def detection(detector: nn.Module) -> Detect:
+    """Gives a function from images in [-1, 1] to probabilities of damage, without gradients."""
+
+    def detect(image: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad(), precision(image.device):
+            return torch.sigmoid(detector(image).float())
+
+    return detect

@@ -1,0 +1,142 @@
+"""Fixed sets of damaged photos that checkpoints are judged on, and the figures they give.
+
+Two hands damage the held-out photos: our own degradation with held-out textures, and the second generator of
+`oldphoto_core.evaluation`, which shares no code with ours and is never trained on. The second one chooses the best
+checkpoint, because a network goes on learning its own generator's tone while it gets worse on every other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from oldphoto_core.errors import ConfigError
+from oldphoto_core.models.look import make_thumbnail
+from oldphoto_core.models.network import RestorationNetwork
+from oldphoto_core.training.batches import WholePhotos
+from oldphoto_core.training.chunks import WHOLE_PX, Detect, synthetic_chunks
+from oldphoto_core.training.loop import precision
+from oldphoto_core.training.losses import area_under_roc, psnr
+from oldphoto_core.training.material import Material
+from oldphoto_core.training.schedule import seeded
+
+JUDGED_PHOTOS = 32
+BATCH = 8
+
+
+def own_set(material: Material, *, count: int = JUDGED_PHOTOS, whole_px: int = WHOLE_PX) -> WholePhotos:
+    """Gives held-out photos damaged by our own degradation with held-out textures; always the same ones."""
+    make = synthetic_chunks(
+        material.clean_held_out, material.degradation_held_out, photos=count, whole_px=whole_px, exact_masks=True
+    )
+    with torch.no_grad():
+        return make(seeded(0, "judging", 0, material.device))
+
+
+def second_set(material: Material, *, count: int = JUDGED_PHOTOS, whole_px: int = WHOLE_PX) -> WholePhotos:
+    """Gives held-out photos damaged by the second generator, with true masks; always the same ones.
+
+    They are the held-out photos of role "select", so that the photos whose figures are reported stay unseen.
+    """
+    from oldphoto_core.evaluation.fixed_set import damaged_set
+    from oldphoto_core.evaluation.held_out import centre_square, held_out_photos, read_photo
+
+    try:
+        if material.photos_path is None:
+            raise ConfigError("these photos came from no folder")
+        files = held_out_photos(material.photos_path, role="select", count=count)
+        clean = [centre_square(read_photo(file), whole_px) for file in files]
+    except ConfigError:
+        bank = material.clean_held_out
+        windows = bank.centre_windows([i % len(bank) for i in range(min(count, 4 * len(bank)))], whole_px)
+        clean = list((windows * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
+    made = damaged_set(clean, generator="second")
+
+    def colour(pixels: np.ndarray) -> torch.Tensor:
+        return (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous().to(material.device)
+
+    def flat(pixels: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(pixels)[:, None].float().to(material.device)
+
+    image, target, mask = colour(made.image), colour(made.target), flat(made.mask)
+    thumbnail, thumbnail_mask = make_thumbnail(image, mask)
+    return WholePhotos(
+        image=image,
+        target=target,
+        mask=mask,
+        ignore=flat(made.ignore),
+        opacity=mask,
+        given=mask,
+        kind=torch.full((len(mask),), -1, device=material.device),
+        thumbnail=thumbnail,
+        thumbnail_mask=thumbnail_mask,
+        target_thumbnail=make_thumbnail(target, torch.zeros_like(mask))[0],
+    )
+
+
+def untouched(photos: WholePhotos) -> WholePhotos:
+    """Gives the targets of a set as photos with nothing wrong with them: a restoration should leave these alone."""
+    nothing = torch.zeros_like(photos.mask)
+    thumbnail, thumbnail_mask = make_thumbnail(photos.target, nothing)
+    return replace(
+        photos, image=photos.target, mask=nothing, given=nothing, thumbnail=thumbnail, thumbnail_mask=thumbnail_mask
+    )
+
+
+def with_detected_masks(photos: WholePhotos, detect: Detect) -> WholePhotos:
+    """Gives the set with the detector's masks in place of the true ones, as a real photo would have."""
+    given = torch.cat([detect(image) for image in photos.image.split(BATCH)])
+    thumbnail, thumbnail_mask = make_thumbnail(photos.image, given)
+    return replace(photos, given=given, thumbnail=thumbnail, thumbnail_mask=thumbnail_mask)
+
+
+def restoration_figures(network: RestorationNetwork, photos: WholePhotos) -> dict[str, float]:
+    """Gives PSNR, its gain over the damaged input, and PSNR after one best colour fit, of whole restored photos."""
+    restored = restore_all(network, photos)
+    return {
+        "psnr": psnr(restored, photos.target),
+        "gain": psnr(restored, photos.target) - psnr(photos.image, photos.target),
+        "aligned": psnr(colour_aligned(restored, photos.target, photos.mask), photos.target),
+    }
+
+
+def restore_all(network: RestorationNetwork, photos: WholePhotos) -> torch.Tensor:
+    """Gives the restored photos (B, 3, H, W) in [-1, 1]."""
+    device = photos.image.device
+    whole = torch.tensor([[0.0, 0.0, 1.0, 1.0]], device=device)
+    parts = []
+    with torch.no_grad(), precision(device):
+        for rows in torch.arange(len(photos), device=device).split(BATCH):
+            glance = None
+            if network.look is not None:
+                glance = network.look(photos.thumbnail[rows], photos.thumbnail_mask[rows])
+            parts.append(
+                network.restore(photos.image[rows], photos.given[rows], glance, whole.expand(len(rows), -1)).float()
+            )
+    return torch.cat(parts).clamp(-1, 1)
+
+
+def detection_figures(detect: Detect, photos: WholePhotos) -> dict[str, float]:
+    """Gives the area under the ROC curve over all pixels that are not ignored."""
+    with torch.no_grad():
+        probability = torch.cat([detect(image) for image in photos.image.split(BATCH)])
+    counted = photos.ignore < 0.5
+    return {"auc": area_under_roc(probability[counted], photos.mask[counted] > 0.5)}
+
+
+def colour_aligned(image: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Gives each image after the one 3x4 colour matrix that brings its unmasked pixels closest to the target."""
+    aligned = []
+    for picture, wanted, damaged in zip(image.float(), target.float(), mask, strict=True):
+        intact = (damaged[0] < 0.5).flatten()
+        pixels = torch.cat([picture.flatten(1), torch.ones_like(picture[:1]).flatten(1)])  # (4, HW)
+        known, aim = pixels[:, intact], wanted.flatten(1)[:, intact]
+        if known.shape[1] < 64:
+            aligned.append(picture)
+            continue
+        normal = known @ known.T + 1e-4 * torch.eye(4, device=picture.device)
+        matrix = torch.linalg.solve(normal, known @ aim.T).T  # (3, 4)
+        aligned.append((matrix @ pixels).view_as(picture).clamp(-1, 1))
+    return torch.stack(aligned)

@@ -1,0 +1,101 @@
+"""Stage 0, the look: what fading and toning did to the whole photo, undone on its thumbnail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import nn
+
+from oldphoto_core.errors import TrainingError
+from oldphoto_core.models.look import Glance, whole_window
+from oldphoto_core.models.presets import build_look, preset
+from oldphoto_core.training.batches import CropSource, WholePhotos
+from oldphoto_core.training.chunks import synthetic_chunks
+from oldphoto_core.training.judging import BATCH, own_set, second_set, untouched
+from oldphoto_core.training.loop import Learners, adamw, placed, precision, update
+from oldphoto_core.training.losses import charbonnier, psnr
+from oldphoto_core.training.material import Material
+from oldphoto_core.training.schedule import Clock, fresh_weights
+
+
+@dataclass(frozen=True)
+class LookSettings:
+    """Sizes and weights of the look's training."""
+
+    preset: str = "archive"
+    batch: int = 48
+    rate: float = 2e-3
+    whole_px: int = 128
+    """Side of the photos that are damaged; 128 makes synthesis four times cheaper than 256."""
+    untouched_weight: float = 2.0
+    """How much more an untouched photo counts: leaving it alone is the first duty."""
+    chunk_photos: int = 16
+    steps_a_chunk: int = 2
+    pool_chunks: int = 8
+
+
+class LookStage:
+    """Trains the look by the distance between the toned thumbnail and the clean one, on intact pixels."""
+
+    name = "look"
+    score = "second/psnr"
+
+    def __init__(self, settings: LookSettings, material: Material, *, seed: int = 0):
+        with fresh_weights(seed, self.name):
+            look = build_look(preset(settings.preset))
+        if look is None:
+            raise TrainingError(f"the {settings.preset} preset has no look; go on with the detector")
+        self.device = material.device
+        self.options, self.settings = settings, asdict(settings)
+        self.look = placed(look, self.device)
+        self.networks: Mapping[str, nn.Module] = {"look": self.look}
+        self.critics: Mapping[str, nn.Module] = {}
+        self.optimisers = {"look": adamw(Learners([self.look], settings.rate))}
+        make = synthetic_chunks(
+            material.clean, material.degradation, photos=settings.chunk_photos, whole_px=settings.whole_px
+        )
+        self.source = CropSource(
+            make,
+            seed=seed,
+            steps_a_chunk=settings.steps_a_chunk,
+            pool_chunks=settings.pool_chunks,
+            device=self.device,
+        )
+        self.sources = [self.source]
+        self._own, self._second = own_set(material), second_set(material)
+
+    def step(self, clock: Clock, generator: torch.Generator) -> tuple[dict[str, torch.Tensor], int]:
+        photos = self.source.at(clock.step, crop_px=16, batch=self.options.batch)  # the thumbnails are all we need
+        with precision(self.device):
+            glance = self.look(photos.thumbnail, photos.thumbnail_mask)
+        loss = tone_loss(glance, photos, untouched_weight=self.options.untouched_weight)
+        update(self.optimisers["look"], loss)
+        return {"tone": loss}, self.options.batch
+
+    def evaluate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
+        figures = {}
+        for name, photos in {"own": self._own, "second": self._second, "clean": untouched(self._second)}.items():
+            toned = toned_photos(networks["look"], photos)
+            figures[f"{name}/psnr"] = psnr(toned, photos.target)
+            if name != "clean":
+                figures[f"{name}/gain"] = figures[f"{name}/psnr"] - psnr(photos.image, photos.target)
+        return figures
+
+
+def tone_loss(glance: Glance, photos: WholePhotos, *, untouched_weight: float = 1.0) -> torch.Tensor:
+    """Gives the Charbonnier distance of toned and clean thumbnails where intact, untouched photos counting more."""
+    toned = glance.tone.apply(photos.thumbnail, whole_window(len(photos), photos.thumbnail.device))
+    counts = torch.where(photos.kind == 0, untouched_weight, 1.0)[:, None, None, None]
+    return charbonnier(toned, photos.target_thumbnail, (1 - photos.thumbnail_mask) * counts)
+
+
+def toned_photos(look: nn.Module, photos: WholePhotos) -> torch.Tensor:
+    """Gives whole photos with their tone corrected, (B, 3, H, W) in [-1, 1]."""
+    parts = []
+    for rows in torch.arange(len(photos), device=photos.image.device).split(BATCH):
+        with torch.no_grad(), precision(photos.image.device):
+            glance = look(photos.thumbnail[rows], photos.thumbnail_mask[rows])
+        parts.append(glance.tone.apply(photos.image[rows], whole_window(len(rows), photos.image.device)))
+    return torch.cat(parts).clamp(-1, 1)

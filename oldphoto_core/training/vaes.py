@@ -1,0 +1,261 @@
+"""Stage 1, the VAEs (eqs. 2-4): VAE1 over real old and damaged photos, then VAE2 over clean ones, started from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import nn
+
+from oldphoto_core.models.look import Look
+from oldphoto_core.models.presets import (
+    Preset,
+    build_latent_discriminator,
+    build_patch_discriminator,
+    build_vae,
+    preset,
+)
+from oldphoto_core.models.vae import VAE
+from oldphoto_core.training.batches import CropBatch, CropSource
+from oldphoto_core.training.chunks import Detect, clean_chunks, old_chunks, synthetic_chunks
+from oldphoto_core.training.judging import BATCH, own_set, second_set, untouched
+from oldphoto_core.training.look import toned_photos
+from oldphoto_core.training.loop import Learners, adam, adamw, placed, precision, update
+from oldphoto_core.training.losses import (
+    kl_to_standard_normal,
+    kl_weight,
+    l1,
+    latent_adversary,
+    latent_encoder,
+    lsgan_discriminator,
+    lsgan_generator,
+    psnr,
+)
+from oldphoto_core.training.material import Material
+from oldphoto_core.training.schedule import Clock, fresh_weights, seeded
+
+
+@dataclass(frozen=True)
+class VaeSettings:
+    """Sizes and weights of the VAEs' training."""
+
+    preset: str = "archive"
+    batch: int = 16
+    crop: int = 96
+    rate: float = 1e-3
+    alpha: float = 100.0
+    """Weight of L1 against KL, over sums (eq. 2). The paper's 10 caps reconstruction near 28 dB, 60 near 41."""
+    kl_warm_up: float = 0.3
+    """Share of VAE1's budget over which the KL term comes in; VAE2 starts from VAE1, and has it from the start."""
+    latent_adversary: float = 0.05
+    """Weight of eq. 3 for the encoder; 0 leaves the latent discriminator out."""
+    latent_from: float = 0.5
+    """Share of VAE1's budget at which the latent discriminator joins."""
+    adversary: float = 0.0
+    """Weight of the image LSGAN of eq. 2."""
+    adversary_rate: float = 2e-4
+    chunk_photos: int = 8
+    steps_a_chunk: int = 2
+    pool_chunks: int = 8
+
+    @classmethod
+    def for_preset(cls, name: str) -> VaeSettings:
+        """Gives the recipe's settings, or the paper's: alpha 10, LSGAN, the latent discriminator throughout."""
+        if name != "paper":
+            return cls(preset=name)
+        return cls(
+            preset=name, crop=256, batch=4, rate=2e-4, alpha=10.0, kl_warm_up=0.0, latent_adversary=1.0,
+            latent_from=0.0, adversary=1.0,
+        )  # fmt: skip
+
+
+class _VaeStage:
+    """What both VAEs share: reconstruction, KL and the image adversary."""
+
+    score = None  # KL comes in over time and costs decibels: the newest weights are the ones to have
+
+    def __init__(self, key: str, settings: VaeSettings, material: Material, seed: int):
+        self.device, self.options, self.settings = material.device, settings, asdict(settings)
+        self._seed = seed
+        with fresh_weights(seed, key):
+            self.vae = placed(build_vae(preset(settings.preset)), self.device)
+        self.vae.initialise_linear_path(_some_clean_crops(material, seed))
+        self.networks: Mapping[str, nn.Module] = {key: self.vae}
+        optimiser = adam if settings.preset == "paper" else adamw
+        self.optimisers: dict[str, torch.optim.Optimizer] = {key: optimiser(Learners([self.vae], settings.rate))}
+        self.critics: dict[str, nn.Module] = {}
+        if settings.adversary:
+            self._add_critic("image", build_patch_discriminator)
+        elements = 3 * 4 * 4  # image elements a latent place
+        self._kl_weight = kl_weight(settings.alpha, latent_elements=self.vae.latent_channels, image_elements=elements)
+
+    def _add_critic(self, name: str, build: Callable[[Preset], nn.Module]) -> None:
+        with fresh_weights(self._seed, f"{name} critic"):
+            critic = placed(build(preset(self.options.preset)), self.device)
+        self.critics[name] = critic
+        self.optimisers[name] = adam(Learners([critic], self.options.adversary_rate))
+
+    def _reconstruct(
+        self, image: torch.Tensor, generator: torch.Generator, *, kl_share: float
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
+        """Gives eq. 2's loss, its terms, the sampled latent and the reconstruction."""
+        with precision(self.device):
+            mean, logvar = self.vae.encode(image)
+            latent = self.vae.sample(mean, logvar, generator)
+            decoded = self.vae.decode(latent)
+        losses = {"l1": l1(decoded, image), "kl": kl_to_standard_normal(mean, logvar)}
+        total = losses["l1"] + kl_share * self._kl_weight * losses["kl"]
+        if "image" in self.critics:
+            with frozen(self.critics["image"]), precision(self.device):
+                losses["fooling"] = lsgan_generator(self.critics["image"](decoded))
+            total = total + self.options.adversary * losses["fooling"]
+        return total, losses, latent, decoded
+
+    def _train_image_critic(self, real: torch.Tensor, fake: torch.Tensor) -> dict[str, torch.Tensor]:
+        if "image" not in self.critics:
+            return {}
+        critic = self.critics["image"]
+        with precision(self.device):
+            loss = lsgan_discriminator(critic(real), critic(fake.detach()))
+        update(self.optimisers["image"], loss)
+        return {"critic": loss}
+
+
+class OldVaeStage(_VaeStage):
+    """VAE1, (E_RX, G_RX): half of each batch real old photos, half damaged ones, into one latent space."""
+
+    name = "vae_x"
+
+    def __init__(
+        self,
+        settings: VaeSettings,
+        material: Material,
+        *,
+        look: Look | None,
+        detect: Detect | None = None,
+        seed: int = 0,
+    ):
+        super().__init__("vae_x", settings, material, seed)
+        self.look = placed(look, self.device).eval().requires_grad_(False) if look is not None else None
+        pace = {"steps_a_chunk": settings.steps_a_chunk, "pool_chunks": settings.pool_chunks, "device": self.device}
+        make = synthetic_chunks(material.clean, material.degradation, photos=settings.chunk_photos, detect=detect)
+        self._synthetic = CropSource(make, seed=seed, **pace)
+        self.sources = [self._synthetic]
+        self._old = None
+        if material.old is not None:
+            make = old_chunks(material.old, photos=settings.chunk_photos, detect=detect)
+            self._old = CropSource(make, seed=seed, name="old", **pace)
+            self.sources.append(self._old)
+        if settings.latent_adversary and self._old is not None:
+            self._add_critic("latent", build_latent_discriminator)
+        self._judged = {"own": own_set(material), "second": second_set(material)}
+        if material.old_held_out is not None:
+            with torch.no_grad():
+                make = old_chunks(material.old_held_out, photos=16)
+                self._judged["old"] = make(seeded(0, "judging old", 0, self.device))
+
+    def step(self, clock: Clock, generator: torch.Generator) -> tuple[dict[str, torch.Tensor], int]:
+        options = self.options
+        count = options.batch // 2 if self._old else options.batch
+        crops = [self._synthetic.at(clock.step, crop_px=options.crop, batch=options.batch - count or count)]
+        if self._old:
+            crops.append(self._old.at(clock.step, crop_px=options.crop, batch=count))
+        image = torch.cat([toned_crops(self.look, c) for c in crops])
+        warm = min(1.0, clock.share / options.kl_warm_up) if options.kl_warm_up else 1.0
+        total, losses, latent, decoded = self._reconstruct(image, generator, kl_share=warm)
+        synthetic, old = latent.split([len(c) for c in crops]) if len(crops) == 2 else (latent, None)
+        joined = "latent" in self.critics and clock.share >= options.latent_from
+        if joined:
+            critic = self.critics["latent"]
+            with frozen(critic), precision(self.device):
+                losses["alike"] = latent_encoder(critic(old)[0][0], critic(synthetic)[0][0])
+            total = total + options.latent_adversary * losses["alike"]
+        update(self.optimisers["vae_x"], total)
+        losses |= self._train_image_critic(image, decoded)
+        if joined:
+            with precision(self.device):
+                losses["latent_critic"] = latent_adversary(
+                    critic(old.detach())[0][0], critic(synthetic.detach())[0][0]
+                )
+            update(self.optimisers["latent"], losses["latent_critic"])
+        return losses, len(image)
+
+    def evaluate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
+        figures = {}
+        for name, photos in self._judged.items():
+            shown = photos.image if self.look is None else toned_photos(self.look, photos)
+            figures[f"{name}/psnr"] = psnr(reconstruct(networks["vae_x"], shown), shown)
+        return figures
+
+
+class CleanVaeStage(_VaeStage):
+    """VAE2, (E_Y, G_Y), over clean photos. It starts from VAE1's weights, so that both latents share a geometry."""
+
+    name = "vae_y"
+
+    def __init__(self, settings: VaeSettings, material: Material, *, start: VAE | None = None, seed: int = 0):
+        super().__init__("vae_y", settings, material, seed)
+        if start is not None:
+            self.vae.load_state_dict(start.state_dict())
+        self._clean = CropSource(
+            clean_chunks(material.clean, photos=settings.chunk_photos),
+            seed=seed,
+            name="clean",
+            steps_a_chunk=settings.steps_a_chunk,
+            pool_chunks=settings.pool_chunks,
+            device=self.device,
+        )
+        self.sources = [self._clean]
+        self._judged = untouched(second_set(material)).image
+
+    def step(self, clock: Clock, generator: torch.Generator) -> tuple[dict[str, torch.Tensor], int]:
+        image = self._clean.at(clock.step, crop_px=self.options.crop, batch=self.options.batch).image
+        total, losses, _, decoded = self._reconstruct(image, generator, kl_share=1.0)
+        update(self.optimisers["vae_y"], total)
+        losses |= self._train_image_critic(image, decoded)
+        return losses, len(image)
+
+    def evaluate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
+        vae = networks["vae_y"]
+        sampled = reconstruct(vae, self._judged, generator=seeded(0, "judging noise", 0, self.device))
+        return {
+            "clean/psnr": psnr(reconstruct(vae, self._judged), self._judged),
+            "clean/sampled_psnr": psnr(sampled, self._judged),
+        }
+
+
+def toned_crops(look: Look | None, crops: CropBatch) -> torch.Tensor:
+    """Gives what the encoder is shown: the crops with their tone corrected, or the crops where there is no look."""
+    if look is None:
+        return crops.image
+    with torch.no_grad(), precision(crops.image.device):
+        glance = look(crops.thumbnail, crops.thumbnail_mask)
+    return glance.tone.apply(crops.image, crops.window).clamp(-1, 1)
+
+
+def reconstruct(vae: VAE, images: torch.Tensor, *, generator: torch.Generator | None = None) -> torch.Tensor:
+    """Gives the images through the VAE: by the latent's mean, or a sampled latent where a generator is given."""
+    parts = []
+    for image in images.split(BATCH):
+        with torch.no_grad(), precision(images.device):
+            mean, logvar = vae.encode(image)
+            latent = mean if generator is None else vae.sample(mean, logvar, generator)
+            parts.append(vae.decode(latent).float())
+    return torch.cat(parts).clamp(-1, 1)
+
+
+@contextmanager
+def frozen(network: nn.Module):
+    """Keeps gradients from the network's weights, though not from what goes through it."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
+
+
+def _some_clean_crops(material: Material, seed: int) -> torch.Tensor:
+    """Gives clean images in [-1, 1] to find principal components in."""
+    return material.clean.draw(64, 128, seeded(seed, "principal components", 0)).cpu() * 2 - 1
