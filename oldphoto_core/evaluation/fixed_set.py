@@ -7,18 +7,16 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oldphoto_core.evaluation import metrics
 from oldphoto_core.evaluation.detection import ScoreHistogram
+from oldphoto_core.evaluation.generators import Generator, make_damager, photo_seed
 from oldphoto_core.evaluation.held_out import Role, centre_square, held_out_photos, read_photo
 
 log = logging.getLogger(__name__)
-
-Generator = Literal["first", "second"]
 
 Restore = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.uint8]]
 """(B, H, W, 3) uint8 damaged and (B, H, W) float32 masks in [0, 1], to (B, H, W, 3) uint8 restored."""
@@ -94,21 +92,14 @@ def damaged_set(
     clean: list[NDArray[np.uint8]], *, generator: Generator, textures_dir: Path | None = None, seed: int = 0
 ) -> FixedSet:
     """Gives photos of one size damaged by either generator, photo k by a seed drawn from `seed` and k alone."""
-    if generator == "second":
-        from oldphoto_core.evaluation.second_generator import damage
-
-        made = [damage(photo, _photo_seed(seed, k)) for k, photo in enumerate(clean)]
-        return FixedSet(
-            np.stack([d.image for d in made]),
-            np.stack([d.target for d in made]),
-            np.stack([d.mask for d in made]).astype(np.uint8),
-            np.stack([d.ignore for d in made]).astype(np.uint8),
-        )
-    from oldphoto_core.evaluation.first_generator import FirstGenerator
-
-    first = FirstGenerator(textures_dir)
-    made_first = [first.damage(photo, _photo_seed(seed, k)) for k, photo in enumerate(clean)]
-    return FixedSet(*(np.stack(parts) for parts in zip(*made_first, strict=True)))
+    damager = make_damager(generator, textures_dir=textures_dir)
+    made = [damager(photo, photo_seed(seed, k)) for k, photo in enumerate(clean)]
+    return FixedSet(
+        np.stack([d.image for d in made]),
+        np.stack([d.target for d in made]),
+        np.stack([d.mask for d in made]).astype(np.uint8),
+        np.stack([d.ignore for d in made]).astype(np.uint8),
+    )
 
 
 def evaluate_network(
@@ -171,11 +162,6 @@ def evaluate_network(
         figures["auc"] = histogram.auc()
         figures["best_f1"] = histogram.best_f1().value
     return figures
-
-
-def _photo_seed(seed: int, index: int) -> int:
-    """Gives one seed a photo, the same whatever the number of photos."""
-    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint32)[0])
 
 
 def _generator_version() -> int:

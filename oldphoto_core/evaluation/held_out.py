@@ -46,7 +46,8 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
     Raises:
         ConfigError: the file cannot be decoded.
     """
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    data = np.fromfile(path, np.uint8)
+    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if pixels is None:
         raise ConfigError(f"cannot decode {path} as a picture: remove it from the measuring folder")
     return np.ascontiguousarray(pixels[..., ::-1])

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Field = NDArray[np.float32]
-"""(H, W) float32."""
+Field = NDArray[np.floating]
+"""(H, W), float32 where it is kept."""
 
-Picture = NDArray[np.float32]
-"""(H, W, 3) float32 sRGB in [0, 1]."""
+Picture = NDArray[np.floating]
+"""(H, W, 3) sRGB in [0, 1], float32 where it is kept."""
 
 
 def fractal_noise(
@@ -103,7 +103,7 @@ def fill_outline(points: NDArray[np.floating], size: tuple[int, int], *, softnes
     canvas = np.zeros(size, np.uint8)
     cv2.fillPoly(canvas, [np.round(points * 16).astype(np.int32)], 255, cv2.LINE_AA, shift=4)
     field = canvas.astype(np.float32) / 255
-    return cv2.GaussianBlur(field, (0, 0), softness_px) if softness_px > 0 else field
+    return np.asarray(cv2.GaussianBlur(field, (0, 0), softness_px)) if softness_px > 0 else field
 
 
 def blob_outline(

@@ -95,12 +95,17 @@ def damage(clean: NDArray[np.uint8], seed: int, *, kind: Kind | None = None) -> 
     drawn: Kind = get_args(Kind)[rng.choice(3, p=_KIND_SHARES)]
     kind = kind or drawn
     grey = bool(rng.random() < _GREY_SHARE)
-    target = np.repeat(cv2.cvtColor(clean, cv2.COLOR_RGB2GRAY)[..., None], 3, 2) if grey else clean.copy()
-    severity = float(rng.beta(1.9, 1.4))
-    image = target.astype(np.float32) / 255
+    target = (
+        np.repeat(np.asarray(cv2.cvtColor(clean, cv2.COLOR_RGB2GRAY), np.uint8)[..., None], 3, 2)
+        if grey
+        else clean.copy()
+    )
+    severity = float(rng.beta(2.1, 1.3))
+    image: Picture = target.astype(np.float32) / 255
     if kind != "marks":
         image = _age(rng, image, severity, grey=grey)
-    before, opacity = image, np.zeros(clean.shape[:2], np.float32)
+    before: Picture = image
+    opacity: Field = np.zeros(clean.shape[:2], np.float32)
     if kind != "tone":
         image, before, opacity = _mark(rng, image, severity, grey=grey)
     if kind != "marks" or rng.random() < 0.5:
@@ -116,7 +121,7 @@ def damage(clean: NDArray[np.uint8], seed: int, *, kind: Kind | None = None) -> 
 def _age(rng: np.random.Generator, image: Picture, severity: float, *, grey: bool) -> Picture:
     if rng.random() < 0.6:
         image = second_tone.blur_lens(rng, image, severity * rng.random())
-    image = second_tone.damage_tone(rng, image, severity * rng.uniform(0.8, 1.5), grey=grey)
+    image = second_tone.damage_tone(rng, image, severity * rng.uniform(0.9, 1.7), grey=grey)
     if rng.random() < 0.12:
         image = second_tone.paper_relief(rng, image, severity)
     if rng.random() < 0.75:
@@ -149,7 +154,9 @@ def _scan(
     """Gives picture, unmarked picture and opacity through the same scanner optics; noise goes to both pictures."""
     if rng.random() < 0.5:
         sigma = rng.uniform(0.3, 0.5 + 0.5 * severity)
-        image, before, opacity = (cv2.GaussianBlur(a, (0, 0), sigma) for a in (image, before, opacity))
+        image, before, opacity = (
+            np.asarray(cv2.GaussianBlur(a, (0, 0), sigma), np.float32) for a in (image, before, opacity)
+        )
     if rng.random() < 0.3:
         amount, sigma = rng.uniform(0.2, 1.0), rng.uniform(0.7, 1.6)
         image, before = (np.clip(a + amount * (a - cv2.GaussianBlur(a, (0, 0), sigma)), 0, 1) for a in (image, before))

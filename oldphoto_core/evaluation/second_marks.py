@@ -164,6 +164,7 @@ def foxing(rng: np.random.Generator, size: tuple[int, int], severity: float, *, 
         spot = rng.uniform(0.2, 0.8) * fill_outline(outline, size, softness_px=0.25 * radius + 0.4)
         opacity = np.maximum(opacity, spot)
     opacity *= 0.55 + 0.45 * fractal_noise(rng, size, cell_px=6, octaves=2)
+    colour: Picture
     if rng.random() < 0.7:
         colour = rng.uniform([0.35, 0.2, 0.06], [0.62, 0.42, 0.24])
         colour = np.full(3, colour.mean()) if grey and rng.random() < 0.5 else colour

@@ -23,7 +23,7 @@ def _grey(image: Picture) -> Field:
 
 def fade_in_lab(rng: np.random.Generator, image: Picture, severity: float) -> Picture:
     """Gives the image with compressed lightness, weakened chroma and a shifted white point."""
-    lab = cv2.cvtColor(image, cv2.COLOR_RGB2Lab)
+    lab: Picture = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2Lab), np.float32)
     keep = 1 - rng.uniform(0.15, 0.6) * severity
     pivot = rng.uniform(50, 92)
     lab[..., 0] = lab[..., 0] * keep + pivot * (1 - keep)
@@ -32,7 +32,7 @@ def fade_in_lab(rng: np.random.Generator, image: Picture, severity: float) -> Pi
     strength = rng.uniform(3, 26) * severity
     lab[..., 1] += strength * math.cos(hue)
     lab[..., 2] += strength * math.sin(hue)
-    return np.clip(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB), 0, 1)
+    return np.asarray(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB)).clip(0, 1)
 
 
 def channel_gamma(rng: np.random.Generator, image: Picture, severity: float) -> Picture:
@@ -82,6 +82,7 @@ def sepia(rng: np.random.Generator, image: Picture, severity: float) -> Picture:
     """Gives a toned print of a grey image, by one of four formulas."""
     grey = _grey(image)
     kind = rng.integers(0, 4)
+    toned: Picture
     if kind == 0:
         toned = np.repeat(grey[..., None], 3, 2) @ _SEPIA.T * rng.uniform(0.7, 0.92)
     elif kind == 1:  # duotone through three inks
@@ -90,16 +91,16 @@ def sepia(rng: np.random.Generator, image: Picture, severity: float) -> Picture:
         light = rng.uniform([0.88, 0.80, 0.62], [1.0, 0.96, 0.88])
         toned = np.stack([np.interp(grey, [0, 0.5, 1], [shadow[c], middle[c], light[c]]) for c in range(3)], -1)
     elif kind == 2:  # a Lab tint that is strongest in the middle tones
-        lab = cv2.cvtColor(np.repeat(grey[..., None], 3, 2), cv2.COLOR_RGB2Lab)
+        lab = np.asarray(cv2.cvtColor(np.repeat(grey[..., None], 3, 2), cv2.COLOR_RGB2Lab))
         bell = 4 * grey * (1 - grey) * rng.uniform(0.3, 0.8) + 0.3
         lab[..., 1] = rng.uniform(0, 14) * bell
         lab[..., 2] = rng.uniform(8, 34) * bell
-        toned = cv2.cvtColor(lab, cv2.COLOR_Lab2RGB)
+        toned = np.asarray(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB), np.float32)
     else:  # one hue of HSV
         hsv = np.empty((*grey.shape, 3), np.float32)
         hsv[..., 0], hsv[..., 1] = rng.uniform(18, 48), rng.uniform(0.15, 0.5) * (1 - 0.5 * grey)
         hsv[..., 2] = grey * rng.uniform(0.85, 1.0)
-        toned = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+        toned = np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.float32)
     share = min(1.0, 0.35 + severity)
     return np.clip(image * (1 - share) + toned.astype(np.float32) * share, 0, 1)
 
@@ -147,22 +148,27 @@ def blur_lens(rng: np.random.Generator, image: Picture, severity: float) -> Pict
     """Gives the image out of focus, shaken, or scanned small and enlarged."""
     kind = rng.integers(0, 4)
     if kind == 0:
-        return cv2.GaussianBlur(image, (0, 0), 0.3 + rng.uniform(0.2, 1.6) * severity)
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), 0.3 + rng.uniform(0.2, 1.6) * severity), np.float32)
     if kind == 1:
         radius = 1 + rng.uniform(0, 1.6) * severity
         rows, columns = unit_grid((7, 7))
         disc = np.clip(radius + 0.5 - np.hypot(rows - 3, columns - 3), 0, 1)
-        return cv2.filter2D(image, -1, disc / disc.sum(), borderType=cv2.BORDER_REFLECT)
+        return _convolve(image, disc)
     if kind == 2:
         length, angle = 1 + 3.5 * severity * rng.random(), rng.uniform(0, math.pi)
         kernel = np.zeros((9, 9), np.float32)
         for t in np.linspace(-length, length, 33):
             kernel[round(4 + t * math.sin(angle) / 2), round(4 + t * math.cos(angle) / 2)] += 1
-        return cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT)
+        return _convolve(image, kernel)
     height, width = image.shape[:2]
     factor = 1 - rng.uniform(0.1, 0.5) * severity
     small = cv2.resize(image, (round(width * factor), round(height * factor)), interpolation=cv2.INTER_AREA)
     return np.clip(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
+
+
+def _convolve(image: Picture, kernel: Field) -> Picture:
+    blurred = cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT)
+    return np.asarray(blurred, np.float32)
 
 
 def add_grain(rng: np.random.Generator, image: Picture, severity: float, *, grey: bool) -> Picture:
@@ -171,13 +177,14 @@ def add_grain(rng: np.random.Generator, image: Picture, severity: float, *, grey
     luma = np.clip(_grey(image), 0, 1)
     photons = 1 / (rng.uniform(0.02, 0.13) * severity + 0.008) ** 2
     shot = (rng.poisson(luma * photons + 2) / photons).astype(np.float32) - luma - 2 / photons
-    clump = cv2.GaussianBlur(shot, (0, 0), rng.uniform(0.45, 1.3))
+    clump = np.asarray(cv2.GaussianBlur(shot, (0, 0), rng.uniform(0.45, 1.3)), np.float32)
     clump *= shot.std() / max(float(clump.std()), 1e-6)
     mottle = (fractal_noise(rng, (height, width), cell_px=rng.uniform(4, 9), octaves=2) - 0.5) * 0.12 * severity
     noise = (clump + mottle * rng.random()) * (0.35 + 2.6 * luma * (1 - luma))
     if grey:
         return np.clip(image + noise[..., None], 0, 1)
-    dyes = cv2.GaussianBlur(rng.standard_normal((height, width, 3)).astype(np.float32), (0, 0), 0.8)
+    white = rng.standard_normal((height, width, 3)).astype(np.float32)
+    dyes = np.asarray(cv2.GaussianBlur(white, (0, 0), 0.8), np.float32)
     dyes *= rng.uniform(0.1, 0.5) * float(noise.std()) / max(float(dyes.std()), 1e-6)
     return np.clip(image + noise[..., None] + dyes, 0, 1)
 
@@ -205,5 +212,5 @@ def jpeg(image: Picture, quality: int, *, shift: tuple[int, int] = (0, 0)) -> Pi
     levels = np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
     padded = cv2.copyMakeBorder(levels, shift[0], 0, shift[1], 0, cv2.BORDER_REPLICATE)
     _, data = cv2.imencode(".jpg", padded[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1]
     return decoded[shift[0] : shift[0] + height, shift[1] : shift[1] + width].astype(np.float32) / 255

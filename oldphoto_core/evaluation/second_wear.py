@@ -78,6 +78,7 @@ def cracks(rng: np.random.Generator, size: tuple[int, int], severity: float, *, 
     """Gives crack trees that branch from an edge, or the cell-like network of a shrunken emulsion."""
     height, width = size
     canvas = np.zeros((2 * height, 2 * width), np.uint8)
+    opacity: Field
     if rng.random() < 0.6:
         for _ in range(rng.integers(1, 3 + round(4 * severity))):
             start = rng.uniform(0, 1, 2) * (width, height)
@@ -127,7 +128,7 @@ def _network(rng: np.random.Generator, size: tuple[int, int], *, cells: int) -> 
     labels = cv2.remap(labels.astype(np.float32), *warped, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)
     border = (labels != np.roll(labels, 1, 0)) | (labels != np.roll(labels, 1, 1))
     thick = cv2.dilate(border.astype(np.float32), np.ones((2, 2), np.float32))
-    return cv2.resize(thick, size[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(thick, size[::-1], interpolation=cv2.INTER_AREA), np.float32)
 
 
 def tear(rng: np.random.Generator, size: tuple[int, int], severity: float, *, grey: bool) -> Wear:

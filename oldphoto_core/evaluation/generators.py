@@ -1,0 +1,63 @@
+"""Both damage generators behind one face: a clean photo and a seed in, a `Damaged` out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oldphoto_core.evaluation.second_generator import Damaged, Kind, damage
+
+Generator = Literal["first", "second"]
+"""first: oldphoto_core.degradation, trained on. second: this package's own, never trained on."""
+
+Damager = Callable[[NDArray[np.uint8], int], Damaged]
+
+_UNTOUCHED = 0
+_KINDS: dict[int, Kind] = {1: "tone", 2: "marks", 3: "mixed"}
+
+
+def make_damager(generator: Generator, *, textures_dir: Path | None = None) -> Damager:
+    """Gives a function of (clean (H, W, 3) uint8, seed) that damages one photo, the same way for the same seed.
+
+    Args:
+        generator: which one.
+        textures_dir: textures for the first generator, of which only the held-out ones are used; procedural ones
+            when None. The second draws everything itself.
+    """
+    return damage if generator == "second" else _first_generator(textures_dir)
+
+
+def photo_seed(seed: int, index: int) -> int:
+    """Gives the seed of one photo, the same whatever the number of photos."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint32)[0])
+
+
+def _first_generator(textures_dir: Path | None) -> Damager:
+    import torch
+
+    from oldphoto_core.degradation import Degradation, Recipe, TextureLibrary
+
+    textures = TextureLibrary.from_folder(textures_dir, held_out=True) if textures_dir else TextureLibrary.procedural()
+    degradation = Degradation(Recipe.default(), textures)
+
+    def to_levels(tensor: torch.Tensor) -> NDArray[np.uint8]:
+        return (tensor[0].permute(1, 2, 0).clamp(0, 1) * 255).round().to(torch.uint8).contiguous().numpy()
+
+    def first(clean: NDArray[np.uint8], seed: int) -> Damaged:
+        picture = torch.from_numpy(np.ascontiguousarray(clean)).permute(2, 0, 1)[None].float() / 255
+        # Untouched samples teach a network to leave things alone; what is measured here is damage, so draw again.
+        for attempt in range(64):
+            batch = degradation(picture, torch.Generator().manual_seed(seed + attempt * 2**33))
+            if int(batch.kind[0]) != _UNTOUCHED:
+                break
+        mask, ignore = (x[0, 0].gt(0.5).numpy() for x in (batch.mask, batch.ignore))
+        target = to_levels(batch.target)
+        grey = bool(np.ptp(target, axis=2).max() == 0)
+        kind = _KINDS.get(int(batch.kind[0]), "mixed")
+        return Damaged(to_levels(batch.image), mask, ignore & ~mask, target, kind, grey)
+
+    return first
