@@ -127,7 +127,9 @@ class SourceStore:
         """Page by page; zero-byte folder markers (``scans/``) are no objects of ours."""
         bucket, _, prefix = self._location.partition("/")
         start = f"{prefix}/" if prefix else ""
-        arguments = {"Bucket": bucket, "Prefix": start, "MaxKeys": PAGE_KEYS} | ({} if recursive else {"Delimiter": "/"})
+        arguments = {"Bucket": bucket, "Prefix": start, "MaxKeys": PAGE_KEYS}
+        if not recursive:
+            arguments["Delimiter"] = "/"
         while True:
             page = self._fs.call_s3("list_objects_v2", **arguments)
             for found in page.get("Contents", ()):
