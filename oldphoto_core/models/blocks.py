@@ -21,7 +21,7 @@ class ChannelNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        last = x.permute(0, 2, 3, 1).to(self.weight.dtype)  # (B, H, W, C): a view when the memory format is channels-last
+        last = x.permute(0, 2, 3, 1).to(self.weight.dtype)  # (B, H, W, C): a view where channels-last
         normed = F.layer_norm(last, (x.shape[1],), self.weight, self.bias, self.eps)
         return normed.permute(0, 3, 1, 2).to(x.dtype)
 

@@ -1,8 +1,9 @@
 """One look at the whole photo, before any tile is restored.
 
 The damaged photo, area-averaged over its intact pixels to a small square, yields once: a tone map, a conditioning
-vector, and 256 source tokens, of which the intact ones serve. Every tile is given the same. Training draws it from the whole
-photo too, never from the crop. (Not in the paper, whose networks see a 256-pixel crop and guess the tone from it.)
+vector, and 256 source tokens, of which the intact ones serve. Every tile is given the same. Training draws it from
+the whole photo too, never from the crop. (Not in the paper, whose networks see a 256-pixel crop and guess the tone
+from it.)
 """
 
 from __future__ import annotations

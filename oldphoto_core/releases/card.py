@@ -113,7 +113,7 @@ def read_card(folder: Path) -> ReleaseCard:
     if version > CARD_VERSION:
         raise ReleaseError(f"{path}: card version {version}, but this oldphoto reads {CARD_VERSION}; upgrade oldphoto")
     if digest != weights_hash(files):
-        raise ReleaseError(f"{path}: the card's weights hash does not fit the files it lists; install the release again")
+        raise ReleaseError(f"{path}: the card's weights hash does not fit its files; install the release again")
     return ReleaseCard(
         name=name,
         weights_hash=digest,
