@@ -31,14 +31,9 @@ logger = logging.getLogger(__name__)
 START_TIMEOUT_S = 120.0
 _PACKAGE_ROOT = Path(__file__).resolve().parents[1]
 
-QUIET = {
-    "DO_NOT_TRACK": "1",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_LOGGING_LEVEL": "WARNING",
-    "PREFECT_LOGGING_TO_API_ENABLED": "false",
-    "PREFECT_CLI_COLORS": "false",
-}
-"""What every process of a run is told: nothing leaves the machine, and only warnings are shown."""
+_TOLD = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_TO_API_ENABLED": "false"}
+"""What every process of a run is told: nothing leaves the machine."""
+_QUIET = {"PREFECT_LOGGING_LEVEL": "CRITICAL"}
 
 _SERVER = {
     "PREFECT_SERVER_UI_ENABLED": "false",
@@ -50,7 +45,7 @@ _SERVER = {
 
 @contextmanager
 def embedded_prefect(
-    folder: Path, *, api_url: str | None = None, timeout_s: float = START_TIMEOUT_S
+    folder: Path, *, api_url: str | None = None, timeout_s: float = START_TIMEOUT_S, quiet: bool = True
 ) -> Iterator[str]:
     """Gives the URL of a Prefect API that this process and its children are set to use.
 
@@ -58,12 +53,13 @@ def embedded_prefect(
         folder: `PREFECT_HOME` of the embedded server, made where it is not there.
         api_url: a server that runs already (`PREFECT_API_URL`); none is started then.
         timeout_s: how long to wait for the server; 5 to 25 s are usual.
+        quiet: Prefect says nothing in this process; errors come as exceptions, and are told once.
 
     Raises:
         PrefectUnavailable: the server did not start in time; the message names its log.
     """
     if api_url:
-        with _environment({"DO_NOT_TRACK": "1", "PREFECT_API_URL": api_url}):
+        with _environment({**_TOLD, **(_QUIET if quiet else {}), "PREFECT_API_URL": api_url}):
             yield api_url
         return
     folder = folder.resolve()
@@ -75,7 +71,8 @@ def embedded_prefect(
         if not users_lock.wait(shared=True, timeout_s=timeout_s):
             raise PrefectUnavailable(f"an earlier Prefect server does not end; see {folder / LOG_FILE} and end it")
         url = _reach_server(folder, children, deadline)
-        with _environment({**QUIET, "PREFECT_HOME": str(folder), "PREFECT_API_URL": url}), _prefect_settings(folder, url):
+        told = {**_TOLD, **(_QUIET if quiet else {}), "PREFECT_HOME": str(folder), "PREFECT_API_URL": url}
+        with _environment(told), _prefect_settings(folder, url):
             yield url
     finally:
         _leave(users_lock, children)
@@ -104,7 +101,7 @@ def _start_server(folder: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", "flows.prefect_server", str(folder)],
             cwd=_PACKAGE_ROOT,
-            env=inherited | QUIET | _SERVER | {"PREFECT_HOME": str(folder)},
+            env=inherited | _TOLD | _SERVER | {"PREFECT_HOME": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -154,7 +151,7 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
     """Sets variables for this process and what it starts; a person's own choice of log level stays."""
     kept = {name: os.environ.get(name) for name in values}
     for name, value in values.items():
-        if name not in os.environ or name not in QUIET:
+        if name not in os.environ or name not in _QUIET:
             os.environ[name] = value
     try:
         yield

@@ -3,6 +3,7 @@
     FlowsError
     ├── UsageError           the command cannot be carried out as it was given (exit code 2)
     ├── PrefectUnavailable   no Prefect server could be started or reached
+    ├── DerivativesUnwritable  restorations cannot be stored at all
     ├── SourceChanged        a master's bytes are no longer the ones that were registered
     └── RunInterrupted       the run was told to stop; what is left is done by the next one
 
@@ -22,6 +23,10 @@ class UsageError(FlowsError):
 
 class PrefectUnavailable(FlowsError):
     """No Prefect server could be started or reached."""
+
+
+class DerivativesUnwritable(FlowsError):
+    """Restorations cannot be stored at all: the disk is full, the bucket refuses."""
 
 
 class SourceChanged(FlowsError):

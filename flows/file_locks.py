@@ -9,7 +9,6 @@ import fcntl
 import os
 import time
 from pathlib import Path
-from types import TracebackType
 
 
 class FileLock:
@@ -46,7 +45,7 @@ class FileLock:
     def __enter__(self) -> FileLock:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
 

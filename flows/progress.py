@@ -24,12 +24,12 @@ class Progress:
         """One line for a person."""
 
 
-_listener: ContextVar[Progress] = ContextVar("oldphoto_progress", default=Progress())
+_listener: ContextVar[Progress | None] = ContextVar("oldphoto_progress", default=None)
 
 
 def progress() -> Progress:
     """The listener of this run."""
-    return _listener.get()
+    return _listener.get() or Progress()
 
 
 @contextmanager

@@ -39,9 +39,19 @@ class WorkerPlan:
     on_gpu: bool
 
 
+def usable_cores() -> int:
+    """Processor cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def reader_threads() -> int:
+    """Threads that read and check masters: decoding is done by libraries that let go of Python's lock."""
+    return min(8, max(2, usable_cores()))
+
+
 def plan_workers(settings: Settings) -> WorkerPlan:
     """The worker processes that fit this machine and the settings."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     gpus = _visible_gpus() if settings.device == "auto" or settings.device == "cuda" else 0
     if gpus or settings.device.startswith("cuda"):
         workers = settings.workers or max(1, gpus)
@@ -72,7 +82,7 @@ def task_runner(settings: Settings, plan: WorkerPlan) -> DaskTaskRunner:
         "local_directory": str(scratch_path),
         "silence_logs": logging.CRITICAL,
         "env": {
-            **{name: threads for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")},
+            **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads),
             "DASK_LOGGING__DISTRIBUTED": "critical",
         },
     }

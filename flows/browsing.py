@@ -1,0 +1,43 @@
+"""The home's `browse/`: restorations where a person looks for the photo they know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from flows.settings import Settings
+from storage.browse import place_in_browse
+from storage.catalog.catalogue import Catalogue
+from storage.catalog.collection_queries import KnownCollection, placed_restorations
+from storage.keys import browse_path
+from storage.local_files import key_to_name
+from storage.objects import ObjectStore
+from storage.records import RestorationRecord, SourceRef
+
+
+def show_restored(settings: Settings, sources: Iterable[SourceRef], record: RestorationRecord) -> None:
+    """Shows a restoration under each of its photo's source paths."""
+    assert record.output_format is not None
+    assert record.restored_key is not None
+    for source in sources:
+        path = browse_path(source.key, record.output_format, browse_folder=source.browse_folder)
+        _place(settings, path, record.restored_key)
+
+
+def complete_browse(settings: Settings, catalogue: Catalogue, collections: Iterable[KnownCollection]) -> int:
+    """Shows restorations under paths that are not there yet: photos moved, copied, or restored just before a crash.
+
+    Gives the number of paths that were made.
+    """
+    made = 0
+    for collection in collections:
+        for placed in placed_restorations(catalogue, collection.id):
+            path = browse_path(placed.key, placed.output_format, browse_folder=placed.browse_folder)
+            if not (settings.layout.home / key_to_name(path)).exists():
+                _place(settings, path, placed.restored_key)
+                made += 1
+    return made
+
+
+def _place(settings: Settings, path: str, restored_key: str) -> None:
+    store = ObjectStore(settings.derivatives_url, settings.store_options(settings.derivatives_url))
+    place_in_browse(settings.layout.home, path, store.local_path(restored_key) or store.read_bytes(restored_key))

@@ -1,0 +1,1 @@
+"""The `oldphoto` command, one module for each family of commands."""

@@ -1,0 +1,162 @@
+"""`oldphoto ingest`, `restore`, `run`: whole archives, through Prefect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.cli.options import (
+    EXIT_CODE_HELP,
+    AcceptQuarantine,
+    BatchSize,
+    Device,
+    Home,
+    Ignore,
+    Mode,
+    OutputFormat,
+    Recheck,
+    Recursive,
+    Release,
+    Scheduler,
+    Strength,
+    TilePx,
+    Tone,
+    Workers,
+    given,
+)
+from flows.settings import Settings
+from flows.summary import RunSummary
+
+Source = Annotated[str, typer.Argument(help="A folder, or s3://bucket/prefix. It is only ever read.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds these commands."""
+    example = "Example: oldphoto run scans/ --home archive/ --tone keep. "
+    app.command("run", epilog=example + EXIT_CODE_HELP)(run)
+    app.command("ingest", epilog="Example: oldphoto ingest scans/ --home archive/. " + EXIT_CODE_HELP)(ingest)
+    app.command("restore", epilog="Example: oldphoto restore --home archive/. " + EXIT_CODE_HELP)(restore)
+
+
+def run(
+    source: Source,
+    home: Home = None,
+    mode: Mode = None,
+    tone: Tone = None,
+    strength: Strength = None,
+    output_format: OutputFormat = None,
+    release: Release = None,
+    device: Device = None,
+    tile_px: TilePx = None,
+    workers: Workers = None,
+    batch_size: BatchSize = None,
+    scheduler: Scheduler = None,
+    recursive: Recursive = None,
+    recheck: Recheck = False,
+    ignore: Ignore = None,
+    accept_quarantine: AcceptQuarantine = False,
+) -> None:
+    """Ingest a source, restore what is new in it, and write a report to look at."""
+    overrides = given(
+        mode=mode,
+        tone=tone,
+        strength=strength,
+        output_format=output_format,
+        release=release,
+        device=device,
+        tile_px=tile_px,
+        workers=workers,
+        batch_size=batch_size,
+        scheduler=scheduler,
+        ignore_patterns=ignore,
+    )
+    with flows_ready(home, overrides) as settings:
+        from flows.run import run as run_flow
+
+        summary = run_flow(
+            source, home=str(settings.home), recursive=recursive, recheck=recheck, settings=overrides or None
+        )
+    _end(summary, accept_quarantine)
+
+
+def ingest(
+    source: Source,
+    home: Home = None,
+    mode: Mode = None,
+    tone: Tone = None,
+    strength: Strength = None,
+    output_format: OutputFormat = None,
+    recursive: Recursive = None,
+    recheck: Recheck = False,
+    ignore: Ignore = None,
+    accept_quarantine: AcceptQuarantine = False,
+) -> None:
+    """Register and check every file of a source, without restoring; how to restore is remembered for it."""
+    overrides = given(mode=mode, tone=tone, strength=strength, output_format=output_format, ignore_patterns=ignore)
+    with flows_ready(home, overrides) as settings:
+        from flows.ingest import ingest as ingest_flow
+
+        summary = ingest_flow(
+            source, home=str(settings.home), recursive=recursive, recheck=recheck, settings=overrides or None
+        )
+    _end(summary, accept_quarantine)
+
+
+def restore(
+    source: Annotated[str | None, typer.Option(help="Only this source; by default all that were ingested.")] = None,
+    home: Home = None,
+    mode: Mode = None,
+    tone: Tone = None,
+    strength: Strength = None,
+    output_format: OutputFormat = None,
+    release: Release = None,
+    device: Device = None,
+    tile_px: TilePx = None,
+    workers: Workers = None,
+    batch_size: BatchSize = None,
+    scheduler: Scheduler = None,
+) -> None:
+    """Restore every ingested photo that is not restored yet."""
+    overrides = given(
+        mode=mode,
+        tone=tone,
+        strength=strength,
+        output_format=output_format,
+        release=release,
+        device=device,
+        tile_px=tile_px,
+        workers=workers,
+        batch_size=batch_size,
+        scheduler=scheduler,
+    )
+    with flows_ready(home, overrides) as settings:
+        from flows.restore import restore as restore_flow
+
+        summary = restore_flow(home=str(settings.home), source=source, settings=overrides or None)
+    _end(summary, accept_quarantine=True)
+
+
+@contextmanager
+def flows_ready(home: Path | None, overrides: dict[str, Any]) -> Iterator[Settings]:
+    """Settings, with a Prefect server to run flows on and progress on the terminal."""
+    settings = Settings.load(home, **overrides)
+    from flows.cli.display import TerminalProgress
+    from flows.embedded_prefect import embedded_prefect
+    from flows.progress import telling
+
+    with TerminalProgress() as bars, telling(bars):
+        bars.begin("Starting Prefect")
+        folder = settings.layout.prefect
+        with embedded_prefect(folder, api_url=settings.prefect_api_url, quiet=not settings.debug):
+            yield settings
+
+
+def _end(summary: RunSummary, accept_quarantine: bool) -> None:
+    from flows.cli.display import print_summary
+
+    print_summary(summary)
+    raise typer.Exit(summary.exit_code(accept_quarantine=accept_quarantine))

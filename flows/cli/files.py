@@ -1,0 +1,170 @@
+"""`oldphoto restore-file`, `detect`: one file, without a catalogue and without Prefect."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli.options import (
+    EXIT_CODE_HELP,
+    Device,
+    Home,
+    Mode,
+    Release,
+    Strength,
+    TilePx,
+    Tone,
+    given,
+)
+from flows.errors import UsageError
+from flows.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from oldphoto_core import Restorer
+
+_FORMATS = {".tif": "tif", ".tiff": "tif", ".png": "png", ".jpg": "jpg", ".jpeg": "jpg"}
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there already.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds these commands."""
+    example = "Example: oldphoto restore-file grandma.jpg grandma-restored.png --mask-out scratches.png. "
+    app.command("restore-file", epilog=example + EXIT_CODE_HELP)(restore_file)
+    app.command("detect", epilog="Example: oldphoto detect grandma.jpg scratches.png. " + EXIT_CODE_HELP)(detect)
+
+
+def restore_file(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The photo; it is only read.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Where to write: .tif, .png or .jpg.")],
+    mask: Annotated[Path | None, typer.Option(help="A mask of your own, white where damaged.")] = None,
+    mask_out: Annotated[Path | None, typer.Option(help="Where to write the mask that was used, .png.")] = None,
+    mode: Mode = None,
+    tone: Tone = None,
+    strength: Strength = None,
+    release: Release = None,
+    device: Device = None,
+    tile_px: TilePx = None,
+    overwrite: Overwrite = False,
+    home: Home = None,
+) -> None:
+    """Restore one photo."""
+    settings = Settings.load(
+        home,
+        **given(mode=mode, tone=tone, strength=strength, release=release, device=device, tile_px=tile_px),
+    )
+    extension = _extension(target)
+    if settings.mode == "scratches" and extension == "jpg":
+        raise UsageError("scratches mode keeps pixels bit for bit and JPEG cannot; write a .png or .tif")
+    _refuse_overwriting(target, reading=[source, mask], overwrite=overwrite)
+    if mask_out is not None:
+        _refuse_overwriting(mask_out, reading=[source, mask, target], overwrite=overwrite)
+
+    from flows.derivatives import encode_restored
+    from oldphoto_core.images import encode_image
+    from storage.local_files import write_atomically
+
+    photo = _decode(source, settings)
+    painted = None if mask is None else _read_mask(mask, photo.pixels.shape[:2], settings)
+    restorer = _restorer(settings)
+    result = restorer.restore(
+        photo.pixels, mask=painted, mode=settings.mode, strength=settings.strength, tone=settings.tone
+    )
+    data = encode_restored(result.image, photo, extension=extension)
+    write_atomically(target, data, overwrite=overwrite)
+    if mask_out is not None:
+        write_atomically(mask_out, encode_image(_as_bytes(result.mask), format="png"), overwrite=overwrite)
+    report = result.report
+    outcome = "left unchanged" if report.left_alone else "restored"
+    typer.echo(
+        f"{target}: {outcome} with {restorer.card.name} in {report.seconds:.1f} s on {report.device}; "
+        f"{report.mask_coverage:.2%} damaged, mean change {report.mean_change:.1f} of 255"
+    )
+
+
+def detect(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The photo; it is only read.")],
+    mask: Annotated[Path, typer.Argument(metavar="MASK", help="Where to write the mask, .png: white where damaged.")],
+    release: Release = None,
+    device: Device = None,
+    tile_px: TilePx = None,
+    overwrite: Overwrite = False,
+    home: Home = None,
+) -> None:
+    """Find scratches, spots and tears in one photo."""
+    settings = Settings.load(home, **given(release=release, device=device, tile_px=tile_px))
+    if _extension(mask) == "jpg":
+        raise UsageError(f"{mask}: JPEG smears masks; write a .png")
+    _refuse_overwriting(mask, reading=[source], overwrite=overwrite)
+
+    from oldphoto_core.images import encode_image
+    from storage.local_files import write_atomically
+
+    photo = _decode(source, settings)
+    found = _restorer(settings).detect(photo.pixels)
+    data = encode_image(_as_bytes(found), format=_extension(mask))
+    write_atomically(mask, data, overwrite=overwrite)
+    typer.echo(f"{mask}: {float((found > 0.5).mean()):.2%} of the photo is damaged")
+
+
+def _extension(path: Path) -> str:
+    try:
+        return _FORMATS[path.suffix.lower()]
+    except KeyError:
+        raise UsageError(f"{path}: expected a name that ends in .tif, .png or .jpg") from None
+
+
+def _refuse_overwriting(target: Path, *, reading: list[Path | None], overwrite: bool) -> None:
+    """Refuses a target that is one of the files read, by whatever name or link, or that is there already."""
+    for path in reading:
+        if path is not None and _same_file(target, path):
+            raise UsageError(f"{target} is a file that is read or written besides; masters are never overwritten")
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder; name a file")
+    if target.exists() and not overwrite:
+        raise UsageError(f"{target} is there already; name another file, or add --overwrite")
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    if one.exists() and other.exists():
+        return os.path.samefile(one, other)
+    return one.resolve() == other.resolve()
+
+
+def _decode(path: Path, settings: Settings):  # type: ignore[no-untyped-def]
+    from oldphoto_core.images import DecodeLimits, decode_image
+
+    limits = DecodeLimits(max_pixels=int(settings.max_megapixels * 1e6))
+    return decode_image(path.read_bytes(), str(path), limits)
+
+
+def _read_mask(path: Path, size: tuple[int, ...], settings: Settings) -> np.ndarray:
+    """(H, W) float32 in [0, 1]."""
+    import numpy as np
+
+    pixels = _decode(path, settings).pixels
+    if pixels.ndim == 3:
+        pixels = pixels.max(axis=2)
+    if pixels.shape != tuple(size):
+        raise UsageError(f"{path}: the mask must be of the photo's size {tuple(size)}, found {pixels.shape}")
+    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+
+
+def _restorer(settings: Settings) -> Restorer:
+    """The release that the settings name; `active` is the catalogue's where the home has one, else the packaged."""
+    from flows.planning import release_without_catalogue
+    from oldphoto_core import Restorer
+
+    card = release_without_catalogue(settings)
+    return Restorer.from_release(card.folder, device=settings.device, tile_px=settings.tile_px)
+
+
+def _as_bytes(mask: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    return np.rint(mask * 255).astype(np.uint8)

@@ -1,0 +1,91 @@
+"""Options that several commands share, in the words that people see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.settings import Settings
+from flows.summary import EXIT_CODES
+
+EXIT_CODE_HELP = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
+
+_HOW, _WHERE = "How to restore", "What to run on"
+
+Home = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the installation.  [default: $OLDPHOTO_HOME, else ./restored]", show_default=False),
+]
+Mode = Annotated[
+    str | None,
+    typer.Option(
+        help="full, or scratches: only what lies under scratches, all else bit for bit.",
+        rich_help_panel=_HOW,
+        metavar="full|scratches",
+    ),
+]
+Tone = Annotated[
+    str | None,
+    typer.Option(
+        help="correct fading and toning, or keep them: sepia may be original.",
+        rich_help_panel=_HOW,
+        metavar="correct|keep",
+    ),
+]
+Strength = Annotated[
+    float | None, typer.Option(help="0 gives the master back, 1 the whole restoration.", rich_help_panel=_HOW)
+]
+OutputFormat = Annotated[
+    str | None,
+    typer.Option(
+        help="auto is lossless: TIFF for a TIFF master, PNG for any other.",
+        rich_help_panel=_HOW,
+        metavar="auto|tif|png|jpg",
+    ),
+]
+Release = Annotated[
+    str | None,
+    typer.Option(help="active, default, a release's name or its folder.", rich_help_panel=_HOW, metavar="RELEASE"),
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_WHERE)]
+TilePx = Annotated[int | None, typer.Option(help="Side of a tile; smaller needs less memory.", rich_help_panel=_WHERE)]
+Workers = Annotated[int | None, typer.Option(help="Worker processes.", rich_help_panel=_WHERE)]
+Scheduler = Annotated[
+    str | None, typer.Option(help="A running Dask scheduler, such as tcp://10.0.0.1:8786.", rich_help_panel=_WHERE)
+]
+BatchSize = Annotated[int | None, typer.Option(help="Photos a task restores.", rich_help_panel=_WHERE)]
+Recursive = Annotated[
+    bool | None,
+    typer.Option("--recursive/--flat", help="Take folders below too.  [default: as before, at first --recursive]"),
+]
+Recheck = Annotated[bool, typer.Option("--recheck", help="Read files again that have not changed by size and time.")]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(help="Pattern of names to ignore beyond the usual ones; may be repeated.", metavar="PATTERN"),
+]
+AcceptQuarantine = Annotated[
+    bool, typer.Option("--accept-quarantine", help="Exit with 0 although something is quarantined.")
+]
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """Those settings that were given on the command line."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def load_settings(home: Path | None, **values: Any) -> Settings:
+    """Settings with what was given on the command line."""
+    return Settings.load(home, **given(**values))
+
+
+def version_option(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Restores folders of old photographs. Masters are only ever read; every file is accounted for."""
+    if version:
+        from flows.run_records import code_version
+
+        typer.echo(f"oldphoto {code_version()}")
+        raise typer.Exit

@@ -1,0 +1,48 @@
+"""Collections and their policies: what a person said once about a source holds until they say otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from flows.settings import Settings
+from storage.catalog.catalogue import Catalogue
+from storage.catalog.collection_queries import KnownCollection, list_collections
+from storage.records import CollectionRecord
+from storage.urls import canonical_url
+
+_POLICY = ("mode", "tone", "strength", "output_format")
+
+
+def open_collection(
+    catalogue: Catalogue, settings: Settings, source: str, *, recursive: bool | None = None
+) -> KnownCollection:
+    """The collection of a source, made or brought up to date.
+
+    A policy given now (on the command line, in the environment or in the home's file) replaces what was said before;
+    what is not given stays as it was.
+    """
+    url = canonical_url(source)
+    before = find_collection(catalogue, source)
+    policy = before.policy if before is not None else CollectionRecord(url=url)
+    policy = replace(policy, **given_policy(settings))
+    if recursive is not None:
+        policy = replace(policy, recursive=recursive)
+    if "ignore_patterns" in settings.model_fields_set:
+        policy = replace(policy, ignore_patterns=settings.ignore_patterns)
+    if before is None or before.policy != policy:
+        catalogue.upsert_collection(policy)
+    found = find_collection(catalogue, source)
+    assert found is not None
+    return found
+
+
+def find_collection(catalogue: Catalogue, source: str) -> KnownCollection | None:
+    """The collection of this source, or None."""
+    url = canonical_url(source)
+    return next((known for known in list_collections(catalogue) if known.policy.url == url), None)
+
+
+def given_policy(settings: Settings) -> dict[str, Any]:
+    """Those of the policy's values that somebody gave, as against defaults."""
+    return {name: getattr(settings, name) for name in _POLICY if name in settings.model_fields_set}

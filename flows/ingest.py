@@ -1,0 +1,158 @@
+"""Ingestion: list a source, hash and check what is new, register it, and note what is gone. Sources are only read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import as_completed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.collections import open_collection
+from flows.listing import Listing, batches_of, list_source
+from flows.progress import progress
+from flows.run_records import OpenRun, agent, recorded_run, title_of
+from flows.runners import reader_threads
+from flows.settings import Settings
+from flows.summary import IngestSummary, RunSummary
+from flows.validation import Validated, validate_objects
+from oldphoto_core.images import DecodeLimits
+from storage.catalog.collection_queries import KnownCollection
+from storage.ignore import IgnoreRules
+from storage.objects import SourceStore
+from storage.records import EventRecord, KnownObject, SourceEntry, SourceObjectRecord, source_object_id
+
+_IN_FLIGHT = 4
+"""Batches a thread that are under way before the first of them is recorded."""
+
+
+@flow(name="ingest")
+def ingest(
+    source: str,
+    home: str | None = None,
+    recursive: bool | None = None,
+    recheck: bool = False,
+    settings: dict[str, Any] | None = None,
+    run_id: str | None = None,
+) -> RunSummary:
+    """Registers every photo of a source and accounts for everything else in it.
+
+    Args:
+        source: a folder or `s3://bucket/prefix`.
+        home: folder of the installation; None: `OLDPHOTO_HOME`, else `./restored`.
+        recursive: whether folders below are taken too; None: as before, at first True.
+        recheck: reads objects again that have not changed by size, time and ETag.
+        settings: further settings, as in `oldphoto.toml`.
+        run_id: the run of the catalogue that this is part of; None: a run of its own.
+    """
+    chosen = Settings.load(home, **(settings or {}))
+    with recorded_run(chosen, kind="ingest", title=title_of(source), source=source, run_id=run_id) as run:
+        collection = open_collection(run.catalogue, chosen, source, recursive=recursive)
+        url = collection.policy.url
+        run.catalogue.update_run(run.run_id, collection_id=collection.id)
+        store = SourceStore(url, chosen.store_options(url), exclude=chosen.result_locations())
+        known = run.catalogue.known_objects(collection.id)
+        progress().begin(f"Listing {source}")
+        rules = IgnoreRules(collection.policy.ignore_patterns)
+        listing = list_source(store, known, rules, recursive=collection.policy.recursive, recheck=recheck)
+        photos_new = register(run, collection, chosen, store, listing, known)
+        run.summary = RunSummary(run_id=run.run_id, ingest=look_back(run, collection, listing, photos_new))
+        return run.summary
+
+
+@task(name="check photos", cache_policy=NO_CACHE, persist_result=False)
+def check_photos(store: SourceStore, entries: Sequence[SourceEntry], limits: DecodeLimits) -> list[Validated]:
+    """Reads, hashes and decodes a batch of objects."""
+    return validate_objects(store, entries, limits)
+
+
+def register(
+    run: OpenRun,
+    collection: KnownCollection,
+    settings: Settings,
+    store: SourceStore,
+    listing: Listing,
+    known: Mapping[str, KnownObject],
+) -> int:
+    """Records the listing's objects, a transaction a batch; gives the number of contents never seen before."""
+    run.catalogue.record_objects(
+        collection.id, listing.decided, (), _events(run.run_id, store.url, listing.decided, known)
+    )
+    progress().begin("Checking photos", len(listing.to_read))
+    photos_new = 0
+    for entries, found in _checked(store, listing.to_read, settings):
+        records = [record for record, _ in found]
+        photos = [photo for _, photo in found if photo is not None]
+        events = _events(run.run_id, store.url, records, known)
+        photos_new += run.catalogue.record_objects(collection.id, records, photos, events)
+        listing.keys.difference_update({entry.key for entry in entries} - {record.key for record in records})
+        progress().advance(len(entries))
+    return photos_new
+
+
+def look_back(run: OpenRun, collection: KnownCollection, listing: Listing, photos_new: int) -> IngestSummary:
+    """Marks what is gone and gives how the collection stands now."""
+    unlisted = listing.unlisted
+    run.catalogue.mark_missing(
+        collection.id, listing.keys, unlisted_prefixes=[problem.prefix for problem in unlisted], agent=agent()
+    )
+    counts = run.catalogue.object_counts(collection.id)
+    return IngestSummary(
+        collection_id=collection.id,
+        url=collection.policy.url,
+        registered=counts["registered"],
+        photos_new=photos_new,
+        read=len(listing.to_read),
+        ignored=counts["ignored"],
+        missing=counts["missing"],
+        quarantined=tuple(run.catalogue.quarantined(collection.id)),
+        unlisted=tuple((problem.prefix, problem.reason) for problem in unlisted),
+    )
+
+
+def _checked(
+    store: SourceStore, entries: Sequence[SourceEntry], settings: Settings
+) -> Iterator[tuple[list[SourceEntry], list[Validated]]]:
+    """Each batch with what was found in it, as they come."""
+    threads = settings.readers or reader_threads()
+    limits = DecodeLimits(max_pixels=int(settings.max_megapixels * 1e6))
+    waiting = iter(batches_of(entries, threads=threads))
+    with ThreadPoolTaskRunner(max_workers=threads) as runner:
+        while some := list(islice(waiting, threads * _IN_FLIGHT)):
+            futures = {
+                runner.submit(check_photos, {"store": store, "entries": batch, "limits": limits}): batch
+                for batch in some
+            }
+            for future in as_completed(list(futures)):
+                yield futures[future], future.result()
+
+
+def _events(
+    run_id: str, url: str, records: Sequence[SourceObjectRecord], known: Mapping[str, KnownObject]
+) -> list[EventRecord]:
+    """One ingestion for a batch's photos; a failed validation for each object that is newly set aside."""
+    events = []
+    registered = [record for record in records if record.status == "registered"]
+    if registered:
+        links = [("source_object", source_object_id(url, record.key), "source") for record in registered]
+        links += [("photo", str(record.photo_sha256), "outcome") for record in registered]
+        detail = {"run": run_id, "count": len(registered)}
+        events.append(EventRecord(type="ingestion", agent=agent(), detail=detail, objects=tuple(links)))
+    for record in records:
+        before = known.get(record.key)
+        is_known = before is not None and (before.status, before.reason) == (record.status, record.reason)
+        if record.status != "quarantined" or is_known:
+            continue
+        events.append(
+            EventRecord(
+                type="validation",
+                agent=agent(),
+                outcome="failure",
+                detail={"run": run_id, "reason": record.reason, "detail": record.detail},
+                objects=(("source_object", source_object_id(url, record.key), "source"),),
+            )
+        )
+    return events

@@ -1,0 +1,175 @@
+"""What is to be done, before anything heavy is loaded: which release, which photos, with which parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from flows.collections import find_collection, given_policy
+from flows.errors import UsageError
+from flows.run_records import agent
+from flows.settings import Settings
+from oldphoto_core import PIXEL_VERSION
+from oldphoto_core.releases import ReleaseCard, find_release
+from storage.catalog.catalogue import Catalogue
+from storage.catalog.collection_queries import KnownCollection, list_collections
+from storage.keys import WorkParameters
+from storage.records import PhotoWork, ReleaseRecord
+from storage.urls import local_folder, sqlite_path
+
+
+@dataclass(frozen=True)
+class CollectionPlan:
+    """What a collection still wants.
+
+    Attributes:
+        already_done: photos whose wanted work is on record.
+    """
+
+    collection: KnownCollection
+    parameters: WorkParameters
+    works: list[PhotoWork]
+    already_done: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Photos that one task restores, all with the same parameters."""
+
+    parameters: WorkParameters
+    works: tuple[PhotoWork, ...]
+
+
+def resolve_release(catalogue: Catalogue, settings: Settings) -> ReleaseCard:
+    """The release that stands behind the settings' name, registered in the catalogue.
+
+    `default` is the packaged one, `active` the catalogue's; in an empty catalogue the packaged one becomes active. A
+    name or a folder is taken as it is.
+
+    Raises:
+        oldphoto_core.errors.ReleaseError: there is no such release.
+    """
+    card = _named_release(settings, catalogue.active_release())
+    record = ReleaseRecord(
+        name=card.name,
+        weights_hash=card.weights_hash,
+        preset=card.preset,
+        url=str(card.folder.resolve()),
+        metrics=card.metrics,
+        card=card.card,
+    )
+    catalogue.register_release(record, activate_if_first=settings.release in ("active", "default"), agent=agent())
+    return card
+
+
+def release_without_catalogue(settings: Settings) -> ReleaseCard:
+    """The same for a single file: a home that has a catalogue is asked which release is active, nothing is written."""
+    path = sqlite_path(settings.catalogue_url)
+    if settings.release != "active" or (path is not None and not path.is_file()):
+        return _named_release(settings, None)
+    with Catalogue.open(settings.catalogue_url, create=False) as catalogue:
+        return _named_release(settings, catalogue.active_release())
+
+
+def _named_release(settings: Settings, active: ReleaseRecord | None) -> ReleaseCard:
+    folder = local_folder(settings.releases_url)
+    search = [folder] if folder is not None else []
+    if settings.release != "active":
+        return find_release(settings.release, search=search)
+    if active is None:
+        return find_release("default", search=search)
+    if active.url and (Path(active.url) / "card.json").is_file():
+        card = find_release(active.url)
+        if card.weights_hash == active.weights_hash:
+            return card
+    return find_release(active.name, search=search)
+
+
+def plan_collections(
+    catalogue: Catalogue, settings: Settings, card: ReleaseCard, *, source: str | None = None
+) -> list[CollectionPlan]:
+    """What each collection wants, by its own policy and what was given for this run.
+
+    Raises:
+        UsageError: `source` is no collection of this catalogue.
+    """
+    if source is None:
+        collections = list_collections(catalogue)
+    else:
+        found = find_collection(catalogue, source)
+        if found is None:
+            raise UsageError(f"{source} is not in this catalogue; run `oldphoto ingest {source}` first")
+        collections = [found]
+    plans = []
+    for collection in collections:
+        parameters = work_parameters(collection, settings, card)
+        works = catalogue.photos_to_restore(collection.id, parameters)
+        done = catalogue.count_done(collection.id, parameters)
+        plans.append(CollectionPlan(collection, parameters, works, done))
+    return plans
+
+
+def work_parameters(collection: KnownCollection, settings: Settings, card: ReleaseCard) -> WorkParameters:
+    """Everything that decides a collection's pixels, besides the photos and their labels.
+
+    Raises:
+        storage.errors.WorkParametersError: values that do not go together.
+    """
+    policy = replace(collection.policy, **given_policy(settings))
+    return WorkParameters(
+        weights_hash=card.weights_hash,
+        mode=policy.mode,  # type: ignore[arg-type]
+        tone=policy.tone,  # type: ignore[arg-type]
+        strength=policy.strength,
+        output_format=policy.output_format,  # type: ignore[arg-type]
+        pixel_version=PIXEL_VERSION,
+    )
+
+
+def batches_of(plans: Iterable[CollectionPlan], *, size: int, megapixels: float) -> list[Batch]:
+    """The plans' photos in batches; a photo that two collections want alike is in one of them.
+
+    Args:
+        size: photos in a batch at most.
+        megapixels: a batch takes no more photos once it has so many.
+    """
+    batches: list[Batch] = []
+    seen: set[tuple[str, str]] = set()
+    for plan in plans:
+        batch: list[PhotoWork] = []
+        for work in plan.works:
+            if (work.photo_sha256, work.work_hash) in seen:
+                continue
+            seen.add((work.photo_sha256, work.work_hash))
+            batch.append(work)
+            if len(batch) >= size or sum(one.height * one.width for one in batch) >= megapixels * 1e6:
+                batches.append(Batch(plan.parameters, tuple(batch)))
+                batch = []
+        if batch:
+            batches.append(Batch(plan.parameters, tuple(batch)))
+    return batches
+
+
+def refuse_unsuited(settings: Settings) -> None:
+    """Refuses to send work to another machine that could not reach what it needs.
+
+    Raises:
+        UsageError: a remote scheduler with SQLite or with derivatives in a folder of this machine's.
+    """
+    if settings.scheduler is None:
+        return
+    host = urlsplit(settings.scheduler).hostname
+    if host in ("127.0.0.1", "localhost", "::1"):
+        return
+    if sqlite_path(settings.catalogue_url) is not None:
+        raise UsageError(
+            f"scheduler {settings.scheduler} is on another machine, and SQLite serves one machine; "
+            "set OLDPHOTO_CATALOGUE_URL to a PostgreSQL database"
+        )
+    if local_folder(settings.derivatives_url) is not None:
+        raise UsageError(
+            f"scheduler {settings.scheduler} is on another machine, whose workers would write to folders of their own; "
+            "set OLDPHOTO_DERIVATIVES_URL to s3://bucket/prefix"
+        )

@@ -1,0 +1,101 @@
+"""Restoration: plan, and only where something is left to do, load the networks and do it in batches on Dask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from prefect import flow
+
+from flows.browsing import complete_browse
+from flows.planning import Batch, CollectionPlan, batches_of, plan_collections, refuse_unsuited, resolve_release
+from flows.progress import progress
+from flows.restore_job import RestoreJob
+from flows.restoring import restore_batches
+from flows.run_records import OpenRun, flow_run_id, recorded_run, title_of
+from flows.runners import WorkerPlan, plan_workers
+from flows.settings import Settings
+from flows.summary import RestoreSummary, RunSummary
+from oldphoto_core.releases import ReleaseCard
+
+
+@flow(name="restore")
+def restore(
+    home: str | None = None,
+    source: str | None = None,
+    settings: dict[str, Any] | None = None,
+    run_id: str | None = None,
+) -> RunSummary:
+    """Restores every registered photo whose restoration is not on record.
+
+    Args:
+        home: folder of the installation; None: `OLDPHOTO_HOME`, else `./restored`.
+        source: one collection alone; None: all of them.
+        settings: further settings, as in `oldphoto.toml`.
+        run_id: the run of the catalogue that this is part of; None: a run of its own.
+    """
+    chosen = Settings.load(home, **(settings or {}))
+    refuse_unsuited(chosen)
+    with recorded_run(
+        chosen, kind="restore", title=title_of(source) if source else "all collections", source=source, run_id=run_id
+    ) as run:
+        card = resolve_release(run.catalogue, chosen)
+        plans = plan_collections(run.catalogue, chosen, card, source=source)
+        describe_run(run, card, plans)
+        batches = batches_of(plans, size=chosen.batch_size, megapixels=chosen.batch_megapixels)
+        restored = restore_all(run, chosen, card, batches) if batches else RestoreSummary(release=card.name)
+        if not batches:
+            progress().say("nothing is left to restore")
+        complete_browse(chosen, run.catalogue, [plan.collection for plan in plans])
+        already_done = restored.already_done + sum(plan.already_done for plan in plans)
+        run.summary = RunSummary(run_id=run.run_id, restore=replace(restored, already_done=already_done))
+        return run.summary
+
+
+def describe_run(run: OpenRun, card: ReleaseCard, plans: Sequence[CollectionPlan]) -> None:
+    """Notes in the catalogue with what this run restores; modes are left out where collections differ in them."""
+    run.catalogue.update_run(run.run_id, release=card.name)
+    choices = {(plan.parameters.mode, plan.parameters.tone, plan.parameters.strength) for plan in plans}
+    if len(choices) == 1:
+        mode, tone, strength = choices.pop()
+        run.catalogue.update_run(run.run_id, mode=mode, tone=tone, strength=strength)
+
+
+def restore_all(run: OpenRun, settings: Settings, card: ReleaseCard, batches: Sequence[Batch]) -> RestoreSummary:
+    """Restores the batches on workers. Dask, and in its workers torch, are loaded from here on."""
+    plan = plan_workers(settings)
+    job = restore_job(run, settings, card, batches, plan)
+    progress().begin("Restoring photos", sum(len(batch.works) for batch in batches))
+    tally = restore_batches(run.catalogue, settings, job=job, plan=plan, batches=batches, holder=run.run_id)
+    return RestoreSummary(
+        release=card.name,
+        restored=tally.restored,
+        unchanged=tally.unchanged,
+        already_done=tally.done_elsewhere,
+        failed=tuple(tally.failed),
+        working_s=tally.working_s,
+        megapixels=tally.megapixels,
+    )
+
+
+def restore_job(
+    run: OpenRun, settings: Settings, card: ReleaseCard, batches: Sequence[Batch], plan: WorkerPlan
+) -> RestoreJob:
+    """What the workers are told; each batch puts its own parameters in."""
+    sources = {source.collection_url for batch in batches for work in batch.works for source in work.sources}
+    urls = [settings.derivatives_url, settings.labels_url, *sources]
+    return RestoreJob(
+        parameters=batches[0].parameters,
+        release=card.name,
+        release_folder=str(card.folder.resolve()),
+        device=settings.device,
+        tile_px=settings.tile_px,
+        threads=None if settings.scheduler else plan.threads,
+        max_pixels=int(settings.max_megapixels * 1e6),
+        derivatives_url=settings.derivatives_url,
+        labels_url=settings.labels_url,
+        store_options={url.partition("://")[0]: settings.store_options(url) for url in urls},
+        run_id=run.run_id,
+        flow_run_id=flow_run_id(),
+    )

@@ -1,0 +1,200 @@
+"""Sends batches to workers, and writes down what comes back: rows, events, and links in `browse/`."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from prefect.futures import PrefectFuture, as_completed
+
+from flows.browsing import show_restored
+from flows.errors import FlowsError
+from flows.leases import WorkLeases
+from flows.planning import Batch
+from flows.progress import progress
+from flows.restore_job import RestoreJob, failure
+from flows.run_records import agent
+from flows.runners import WorkerPlan, on_its_workers, task_runner
+from flows.settings import Settings
+from flows.worker import restore_batch
+from oldphoto_core.errors import CoreError
+from storage.catalog.catalogue import Catalogue
+from storage.errors import StorageError
+from storage.records import EventRecord, PhotoWork, RestorationRecord
+
+if TYPE_CHECKING:
+    from prefect_dask import DaskTaskRunner
+
+WORKER_DIED = "the worker process died on this photo, most likely for lack of memory; set a smaller --tile-px"
+_POLL_S = 2.0
+_REMOTE_IN_FLIGHT = 64
+
+
+@dataclass
+class Tally:
+    """What came of the photos so far; `failed` holds (source key, error)."""
+
+    restored: int = 0
+    unchanged: int = 0
+    done_elsewhere: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    working_s: float = 0.0
+    megapixels: float = 0.0
+
+    def count(self, record: RestorationRecord, work: PhotoWork, *, won: bool) -> None:
+        """Counts one photo; where another run was first, its result stands and ours is not counted."""
+        if record.outcome == "failed":
+            self.failed.append((work.source_key, str(record.error)))
+        elif not won:
+            self.done_elsewhere += 1
+        else:
+            self.restored += record.outcome == "restored"
+            self.unchanged += record.outcome == "unchanged"
+            self.working_s += record.seconds or 0.0
+            self.megapixels += record.megapixels or 0.0
+
+
+def restore_batches(
+    catalogue: Catalogue,
+    settings: Settings,
+    *,
+    job: RestoreJob,
+    plan: WorkerPlan,
+    batches: Sequence[Batch],
+    holder: str,
+) -> Tally:
+    """Restores all batches and records each as it comes back.
+
+    Raises:
+        FlowsError, CoreError, StorageError: what stops the whole run, such as a full disk or an altered release.
+    """
+    tally = Tally()
+    leases = WorkLeases(catalogue, holder=holder, ttl_s=settings.lease_s, locks_folder=settings.layout.work / "runs")
+    with leases, task_runner(settings, plan) as runner:
+        in_flight_limit = _REMOTE_IN_FLIGHT if settings.scheduler else 2 * plan.workers
+        sender = _Sender(runner, settings, plan, job)
+        for batch, records in _results(sender, catalogue, leases, tally, deque(batches), in_flight_limit):
+            won = catalogue.record_restorations(records, restoration_events(records, job.run_id))
+            by_photo = {(work.photo_sha256, work.work_hash): work for work in batch.works}
+            for record in records:
+                key = (record.photo_sha256, record.work_hash)
+                tally.count(record, by_photo[key], won=key in won)
+                if record.outcome != "failed" and key in won:
+                    show_restored(settings, by_photo[key].sources, record)
+            leases.give_back(batch.works)
+            progress().advance(len(batch.works))
+    return tally
+
+
+@dataclass(frozen=True)
+class _Sender:
+    """Submits batches as tasks."""
+
+    runner: DaskTaskRunner
+    settings: Settings
+    plan: WorkerPlan
+    job: RestoreJob
+
+    def send(self, batch: Batch) -> PrefectFuture[Any]:
+        parameters = {"job": replace(self.job, parameters=batch.parameters), "works": list(batch.works)}
+        with on_its_workers(self.settings, self.plan):
+            return self.runner.submit(restore_batch, parameters)
+
+    def records_of(self, future: PrefectFuture[Any], batch: Batch) -> list[RestorationRecord] | None:
+        """The batch's records; None where its worker died and it has to be sent again in parts."""
+        try:
+            records: list[RestorationRecord] = future.result()
+            return records
+        except (FlowsError, CoreError, StorageError):
+            raise
+        except Exception as error:
+            if type(error).__name__ != "KilledWorker":
+                raise
+            if len(batch.works) > 1:
+                return None
+            return [failure(self.job, work, WORKER_DIED) for work in batch.works]
+
+
+def _results(
+    sender: _Sender,
+    catalogue: Catalogue,
+    leases: WorkLeases,
+    tally: Tally,
+    waiting: deque[Batch],
+    in_flight_limit: int,
+) -> Iterator[tuple[Batch, list[RestorationRecord]]]:
+    """Batches with their records as they come; no more are claimed than the workers can take up soon."""
+    in_flight: dict[PrefectFuture[Any], Batch] = {}
+    held_elsewhere: list[Batch] = []
+    while waiting or in_flight or held_elsewhere:
+        while waiting and len(in_flight) < in_flight_limit:
+            batch = waiting.popleft()
+            claimed = leases.claim(batch.works)
+            ours = Batch(batch.parameters, tuple(claimed))
+            others = [work for work in batch.works if work not in claimed]
+            if others:
+                held_elsewhere.append(Batch(batch.parameters, tuple(others)))
+            if claimed:
+                in_flight[sender.send(ours)] = ours
+        if in_flight:
+            future = next(as_completed(list(in_flight)))
+            batch = in_flight.pop(future)
+            records = sender.records_of(future, batch)
+            if records is not None:
+                yield batch, records
+            else:
+                singles = [Batch(batch.parameters, (work,)) for work in batch.works]
+                in_flight |= {sender.send(single): single for single in singles}
+        elif held_elsewhere and not waiting:
+            waiting.extend(_still_undone(catalogue, held_elsewhere, tally))
+            held_elsewhere = []
+
+
+def _still_undone(catalogue: Catalogue, batches: Sequence[Batch], tally: Tally) -> list[Batch]:
+    """After a moment, those of other runs' photos that are not done yet; the others are counted."""
+    count = sum(len(batch.works) for batch in batches)
+    progress().say(f"waiting for {count} photos that another run is restoring")
+    time.sleep(_POLL_S)
+    left = []
+    for batch in batches:
+        done = catalogue.finished_work([(work.photo_sha256, work.work_hash) for work in batch.works])
+        undone = tuple(work for work in batch.works if (work.photo_sha256, work.work_hash) not in done)
+        tally.done_elsewhere += len(batch.works) - len(undone)
+        progress().advance(len(batch.works) - len(undone))
+        if undone:
+            left.append(Batch(batch.parameters, undone))
+    return left
+
+
+def restoration_events(records: Sequence[RestorationRecord], run_id: str | None) -> list[EventRecord]:
+    """One restoration each, and one fixity check for all masters whose bytes were compared."""
+    events = []
+    for record in records:
+        objects = [("photo", record.photo_sha256, "source")]
+        if record.restored_key:
+            objects.append(("derivative", record.restored_key, "outcome"))
+        events.append(
+            EventRecord(
+                type="restoration",
+                agent=agent(),
+                outcome="failure" if record.outcome == "failed" else "success",
+                detail={
+                    "run": run_id,
+                    "outcome": record.outcome,
+                    "release": record.release,
+                    "work_hash": record.work_hash,
+                    **({"error": record.error} if record.error else {}),
+                },
+                objects=tuple(objects),
+                uid=f"restoration/{record.photo_sha256}/{record.work_hash}/{run_id}",
+            )
+        )
+    compared = tuple(("photo", record.photo_sha256, "source") for record in records if record.outcome != "failed")
+    if compared:
+        events.append(
+            EventRecord(type="fixity check", agent=agent(), detail={"run": run_id, "hash": "sha256"}, objects=compared)
+        )
+    return events

@@ -1,0 +1,88 @@
+"""One object of a source: read it, hash it, decode it, and say what it is. Nothing here raises for a bad file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from oldphoto_core.errors import ImageRefused, one_line
+from oldphoto_core.images import DecodeLimits, ImageFacts, decode_image
+from storage.errors import KeyRefused, ObjectNotFound, ObjectStoreError
+from storage.keys import sha256_hex
+from storage.objects import SourceStore
+from storage.records import PhotoRecord, SourceEntry, SourceObjectRecord
+
+UNREADABLE, CHANGING = "unreadable", "changing"
+"""Reasons of ours beside core's: these say nothing about the content, so such objects are read again each time."""
+PASSING_REASONS = (UNREADABLE, CHANGING)
+
+_READ_ATTEMPTS = 3
+
+Validated = tuple[SourceObjectRecord, PhotoRecord | None]
+
+
+def validate_objects(store: SourceStore, entries: Sequence[SourceEntry], limits: DecodeLimits) -> list[Validated]:
+    """What each object is; objects that vanished since the listing are left out."""
+    found = (validate_object(store, entry, limits) for entry in entries)
+    return [validated for validated in found if validated is not None]
+
+
+def validate_object(store: SourceStore, entry: SourceEntry, limits: DecodeLimits) -> Validated | None:
+    """The object's record, with its photo's where it holds one; None where it is gone."""
+    try:
+        entry, data = _read_settled(store, entry)
+        facts = decode_image(data, entry.key, limits).facts
+    except ObjectNotFound:
+        return None
+    except _StillChanging as changing:
+        return _quarantined(changing.entry, CHANGING, str(changing)), None
+    except (ObjectStoreError, KeyRefused) as error:
+        advice = "make it readable for this user and run again"
+        return _quarantined(entry, UNREADABLE, f"{one_line(error)}; {advice}"), None
+    except ImageRefused as refused:
+        return _quarantined(entry, refused.reason, str(refused)), None
+    except MemoryError:
+        reason = "the image does not fit in memory; convert it to a smaller one or use a larger machine"
+        return _quarantined(entry, UNREADABLE, reason), None
+    sha256 = sha256_hex(data)
+    record = SourceObjectRecord.from_entry(entry, status="registered", photo_sha256=sha256)
+    return record, _photo_record(sha256, len(data), facts)
+
+
+class _StillChanging(Exception):
+    def __init__(self, entry: SourceEntry) -> None:
+        self.entry = entry
+        super().__init__(f"{entry.key}: its bytes changed while they were read; run again when its writer is done")
+
+
+def _read_settled(store: SourceStore, entry: SourceEntry) -> tuple[SourceEntry, bytes]:
+    """The bytes, and the entry they belong to: size and time are the same before and after reading."""
+    for _ in range(_READ_ATTEMPTS):
+        data = store.read_bytes(entry.key)
+        after = entry if store.root is None else store.entry(entry.key)
+        if len(data) == after.size_bytes and (after.etag, after.modified_at) == (entry.etag, entry.modified_at):
+            return entry, data
+        entry = store.entry(entry.key)
+    raise _StillChanging(entry)
+
+
+def _quarantined(entry: SourceEntry, reason: str, detail: str) -> SourceObjectRecord:
+    return SourceObjectRecord.from_entry(entry, status="quarantined", reason=reason, detail=detail)
+
+
+def _photo_record(sha256: str, size_bytes: int, facts: ImageFacts) -> PhotoRecord:
+    return PhotoRecord(
+        sha256=sha256,
+        size_bytes=size_bytes,
+        format=facts.format,
+        height=facts.height,
+        width=facts.width,
+        channels=facts.channels,
+        bit_depth=facts.bit_depth,
+        source_mode=facts.source_mode,
+        icc_profile_name=facts.icc_profile_name,
+        dpi_x=facts.dpi_x,
+        dpi_y=facts.dpi_y,
+        orientation=facts.orientation,
+        capture=dict(facts.capture),
+        perceptual_hash=facts.perceptual_hash or None,
+    )

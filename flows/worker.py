@@ -1,0 +1,70 @@
+"""What runs in a worker process: the task, and the networks it loads once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from flows.errors import FlowsError
+from flows.restore_job import RestoreJob, restore_photos
+from storage.records import PhotoWork, RestorationRecord
+
+if TYPE_CHECKING:
+    from oldphoto_core import Restorer
+
+_restorers: dict[tuple[str, str, int | None], Restorer] = {}
+"""By weights hash, device and tile size; a process seldom holds more than one."""
+
+
+@task(name="restore photos", cache_policy=NO_CACHE, persist_result=False, log_prints=False)
+def restore_batch(job: RestoreJob, works: Sequence[PhotoWork]) -> list[RestorationRecord]:
+    """Restores a batch of photos and gives a record of each."""
+    return restore_photos(job, works, restorer_for(job))
+
+
+def restorer_for(job: RestoreJob) -> Restorer:
+    """The restorer that this process keeps for such jobs."""
+    key = (job.parameters.weights_hash, _device(job.device), job.tile_px)
+    if key not in _restorers:
+        _restorers.clear()  # the networks of another release would only hold memory
+        _restorers[key] = _load(job, key[1])
+    return _restorers[key]
+
+
+def _load(job: RestoreJob, device: str) -> Restorer:
+    import torch
+
+    from oldphoto_core import Restorer
+
+    if job.threads is not None:
+        torch.set_num_threads(job.threads)
+    here = (Path(job.release_folder) / "card.json").is_file()
+    restorer = Restorer.from_release(job.release_folder if here else job.release, device=device, tile_px=job.tile_px)
+    found = restorer.card.weights_hash
+    if found != job.parameters.weights_hash:
+        raise FlowsError(
+            f"release {job.release}: this worker has other weights (expected {job.parameters.weights_hash[:12]}…, "
+            f"found {found[:12]}…); install the same release everywhere"
+        )
+    return restorer
+
+
+def _device(device: str) -> str:
+    """The device of this worker: where there are several GPUs, the workers of a local cluster share them out."""
+    if device not in ("auto", "cuda"):
+        return device
+    import torch
+
+    if not torch.cuda.is_available():
+        return device
+    from distributed import get_worker
+
+    try:
+        number = int(get_worker().name)
+    except ValueError:  # no Dask worker, or one with a name of its own
+        return "cuda"
+    return f"cuda:{number % torch.cuda.device_count()}"
