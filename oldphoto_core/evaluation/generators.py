@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,6 @@ Generator = Literal["first", "second"]
 
 Damager = Callable[[NDArray[np.uint8], int], Damaged]
 
-_UNTOUCHED = 0
 _KINDS: dict[int, Kind] = {1: "tone", 2: "marks", 3: "mixed"}
 
 
@@ -42,22 +42,22 @@ def _first_generator(textures_dir: Path | None) -> Damager:
     from oldphoto_core.degradation import Degradation, Recipe, TextureLibrary
 
     textures = TextureLibrary.from_folder(textures_dir, held_out=True) if textures_dir else TextureLibrary.procedural()
-    degradation = Degradation(Recipe.default(), textures)
+    recipe = Recipe.default()
+    # What is measured here is damage, so no sample is left untouched; the other kinds keep their proportions.
+    _, tone, marks, mixed = recipe.kind_shares
+    total = tone + marks + mixed
+    touched = replace(recipe, kind_shares=(0.0, tone / total, marks / total, mixed / total))
+    degradation = Degradation(touched, textures)
 
     def to_levels(tensor: torch.Tensor) -> NDArray[np.uint8]:
         return (tensor[0].permute(1, 2, 0).clamp(0, 1) * 255).round().to(torch.uint8).contiguous().numpy()
 
     def first(clean: NDArray[np.uint8], seed: int) -> Damaged:
         picture = torch.from_numpy(np.ascontiguousarray(clean)).permute(2, 0, 1)[None].float() / 255
-        # Untouched samples teach a network to leave things alone; what is measured here is damage, so draw again.
-        for attempt in range(64):
-            batch = degradation(picture, torch.Generator().manual_seed(seed + attempt * 2**33))
-            if int(batch.kind[0]) != _UNTOUCHED:
-                break
+        batch = degradation(picture, torch.Generator().manual_seed(seed))
         mask, ignore = (x[0, 0].gt(0.5).numpy() for x in (batch.mask, batch.ignore))
         target = to_levels(batch.target)
         grey = bool(np.ptp(target, axis=2).max() == 0)
-        kind = _KINDS.get(int(batch.kind[0]), "mixed")
-        return Damaged(to_levels(batch.image), mask, ignore & ~mask, target, kind, grey)
+        return Damaged(to_levels(batch.image), mask, ignore & ~mask, target, _KINDS[int(batch.kind[0])], grey)
 
     return first

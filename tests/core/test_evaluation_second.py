@@ -10,6 +10,7 @@ import pytest
 
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.evaluation.fixed_set import FixedSet, damaged_set, evaluate_network
+from oldphoto_core.evaluation.generators import make_damager, photo_seed
 from oldphoto_core.evaluation.held_out import centre_crop, centre_square, held_out_photos
 from oldphoto_core.evaluation.second_generator import damage
 from oldphoto_core.splits import is_held_out
@@ -58,7 +59,7 @@ def test_tone_damage_alone_has_an_empty_mask() -> None:
 def test_marks_alone_leave_what_is_far_from_them_nearly_as_it_was() -> None:
     """Shading beside folds, scanner blur and JPEG change a little; the marks change much."""
     near, far = [], []
-    for seed in range(25):
+    for seed in range(15):
         made = damage(scene(160, 160), seed, kind="marks")
         change = np.abs(made.image.astype(int) - made.target).max(axis=2)
         reach = cv2.dilate((made.mask | made.ignore).astype(np.uint8), np.ones((9, 9))) == 0
@@ -75,18 +76,18 @@ def test_masked_pixels_are_visibly_changed() -> None:
 
 
 def test_four_targets_in_ten_are_neutral_grey_and_made_from_the_photo() -> None:
-    made = [damage(scene(48, 48), seed) for seed in range(150)]
+    made = [damage(scene(48, 48), seed) for seed in range(90)]
     grey = [d for d in made if d.grey]
-    assert 0.28 < len(grey) / len(made) < 0.52
+    assert 0.25 < len(grey) / len(made) < 0.55
     assert all(np.ptp(d.target, axis=2).max() == 0 for d in grey)
     assert all(np.array_equal(d.target, scene(48, 48)) for d in made if not d.grey)
 
 
 def test_kinds_are_mostly_mixed() -> None:
-    kinds = [damage(scene(32, 32), seed).kind for seed in range(120)]
-    assert kinds.count("mixed") > 80
-    assert kinds.count("tone") > 3
-    assert kinds.count("marks") > 2
+    kinds = [damage(scene(32, 32), seed).kind for seed in range(70)]
+    assert kinds.count("mixed") > 45
+    assert kinds.count("tone") > 1
+    assert kinds.count("marks") > 1
 
 
 @pytest.mark.parametrize("bad", [np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3)), np.zeros((20, 64, 3), np.uint8)])
@@ -148,3 +149,21 @@ def test_a_perfect_network_scores_the_cap_and_the_identity_scores_the_input() ->
     assert perfect["auc"] == pytest.approx(1)
     assert perfect["best_f1"] == pytest.approx(1)
     assert perfect["detected_psnr"] == 60
+
+
+def test_the_first_generator_gives_damage_in_the_same_form_and_never_an_untouched_photo() -> None:
+    damager = make_damager("first")
+    made = [damager(scene(64, 80), photo_seed(3, k)) for k in range(8)]
+    again = damager(scene(64, 80), photo_seed(3, 0))
+    assert np.array_equal(made[0].image, again.image)
+    for one in made:
+        assert one.image.shape == one.target.shape == (64, 80, 3)
+        assert one.mask.shape == (64, 80)
+        assert not (one.mask & one.ignore).any()
+        assert not np.array_equal(one.image, one.target)
+        assert one.kind != "tone" or not one.mask.any()
+
+
+def test_a_photo_keeps_its_seed_when_more_photos_are_added() -> None:
+    assert len({photo_seed(0, k) for k in range(500)}) == 500
+    assert all(photo_seed(7, k) < 2**32 for k in range(20))
