@@ -1,6 +1,6 @@
 """Images in and out: bytes to upright pixels with all that belongs to them, and back.
 
-    decoded = decode_image(data, "album/photo.tif")          # raises ImageRefused, never guesses
+    decoded = decode_image(data, "album/photo.tif")  # raises ImageRefused, never guesses
     data = encode_image(decoded.pixels, format="tif", icc_profile=decoded.icc_profile, dpi=decoded.dpi)
 """
 
