@@ -21,18 +21,15 @@ def work_lease_name(photo_sha256: str, work_hash: str) -> str:
 
 def acquire(connection: Connection, names: Sequence[str], holder: str, ttl_s: int) -> set[str]:
     """See ``Catalogue.acquire_lease``. A lease of one's own is prolonged, one that expired is taken over."""
-    taken: set[str] = set()
-    for chunk in chunks(sorted(set(names))):  # in one order everywhere, so that two writers cannot wait for each other
-        statement = insert(connection, lease).values(
-            [{"name": n, "holder": holder, "acquired_at": utc_now(), "expires_at": utc_now(ttl_s)} for n in chunk]
-        )
-        free = sa.or_(lease.c.expires_at <= utc_now(), lease.c.holder == holder)
-        changes = {name: statement.excluded[name] for name in ("holder", "acquired_at", "expires_at")}
-        rows = connection.execute(
-            statement.on_conflict_do_update(index_elements=["name"], set_=changes, where=free).returning(lease.c.name)
-        )
-        taken.update(rows.scalars())
-    return taken
+    if not names:
+        return set()
+    statement = insert(connection, lease).values(acquired_at=utc_now(), expires_at=utc_now(ttl_s))
+    free = sa.or_(lease.c.expires_at <= utc_now(), lease.c.holder == holder)
+    changes = {name: statement.excluded[name] for name in ("holder", "acquired_at", "expires_at")}
+    statement = statement.on_conflict_do_update(index_elements=["name"], set_=changes, where=free)
+    # In one order everywhere, so that two writers cannot wait for each other.
+    rows = [{"name": name, "holder": holder} for name in sorted(set(names))]
+    return set(connection.execute(statement.returning(lease.c.name), rows).scalars())
 
 
 def renew(connection: Connection, names: Sequence[str], holder: str, ttl_s: int) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +20,7 @@ from storage.keys import WorkParameters, work_hash
 from storage.records import EventRecord, PhotoWork, RestorationRecord, RestorationRow, SourceRef
 
 DONE = ("restored", "unchanged")
+_RECORDED = tuple(field.name for field in fields(RestorationRecord) if field.name != "photo_sha256")
 _HASH_START = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -160,20 +161,20 @@ def record_restorations(
     won: set[tuple[str, str]] = set()
     by_id = {id_: sha256 for sha256, id_ in ids.items()}
     now = connection.scalar(sa.select(utc_now()))
-    for chunk in chunks((unique[key] for key in sorted(unique)), 200):
-        rows = []
-        for record in chunk:
-            row = asdict(record)
-            row |= {"photo_id": ids[row.pop("photo_sha256")], "report": json_text(record.report)}
-            row["finished_at"] = record.finished_at or now
-            rows.append(row)
-        statement = insert(connection, restoration).values(rows)
+    rows = []
+    for key in sorted(unique):  # in one order everywhere, so that two writers cannot wait for each other
+        record = unique[key]
+        row = {name: getattr(record, name) for name in _RECORDED}
+        row |= {"photo_id": ids[record.photo_sha256], "report": json_text(record.report)}
+        row["finished_at"] = record.finished_at or now
+        rows.append(row)
+    if rows:
+        statement = insert(connection, restoration)
         changes = {name: statement.excluded[name] for name in rows[0] if name not in ("photo_id", "work_hash")}
-        result = connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["photo_id", "work_hash"], set_=changes, where=restoration.c.outcome == "failed"
-            ).returning(restoration.c.photo_id, restoration.c.work_hash)
+        statement = statement.on_conflict_do_update(
+            index_elements=["photo_id", "work_hash"], set_=changes, where=restoration.c.outcome == "failed"
         )
+        result = connection.execute(statement.returning(restoration.c.photo_id, restoration.c.work_hash), rows)
         won.update((by_id[photo_id], done_hash) for photo_id, done_hash in result)
     record_events(connection, events)
     return won
