@@ -106,6 +106,9 @@ def sepia(rng: np.random.Generator, image: Picture, severity: float) -> Picture:
 
 
 _FAMILIES = (fade_in_lab, channel_gamma, curve_table, veil, harden)
+_MOST_CHANGE = 0.28
+"""Root mean square change by tone (about 11 dB): beyond it there is a white or black sheet, and nothing to restore."""
+
 _WEIGHTS = (0.34, 0.24, 0.2, 0.16, 0.06)
 
 
@@ -129,7 +132,9 @@ def damage_tone(rng: np.random.Generator, image: Picture, severity: float, *, gr
         result = np.repeat(_grey(result)[..., None], 3, 2)
     if rng.random() < 0.65:
         result = _uneven(rng, image, result, severity, neutral=neutral)
-    return np.clip(result, 0, 1).astype(np.float32)
+    change = np.clip(result, 0, 1) - image
+    share = min(1.0, _MOST_CHANGE / max(float(np.sqrt(np.mean(change**2))), 1e-6))
+    return (image + share * change).astype(np.float32)
 
 
 def _uneven(rng: np.random.Generator, image: Picture, toned: Picture, severity: float, *, neutral: bool) -> Picture:
