@@ -92,5 +92,5 @@ class Recipe:
 
     def only(self, kind: int) -> Recipe:
         """Gives the same recipe with samples of one kind alone."""
-        shares = tuple(float(kind == other) for other in range(4))
-        return replace(self, kind_shares=shares)
+        untouched, tone_only, scratches_only, mixed = (float(kind == other) for other in range(4))
+        return replace(self, kind_shares=(untouched, tone_only, scratches_only, mixed))
