@@ -49,7 +49,7 @@ lint: venv
 	$(BIN)/lint-imports
 
 benchmark: venv
-	$(BIN)/python -m pytest tests/benchmarks --run-slow -s
+	@$(BIN)/python -m tests.benchmarks.restoration
 
 clean:
 	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
