@@ -64,12 +64,13 @@ def profile_space(icc: bytes | None) -> str | None:
     return profile.profile.xcolor_space.strip() if profile else None
 
 
-def to_srgb(pixels: np.ndarray, icc: bytes | None) -> np.ndarray:
+def to_srgb(pixels: np.ndarray, icc: bytes | None, name: str = "a picture") -> np.ndarray:
     """Gives sRGB pixels.
 
     Args:
         pixels: (H, W, 3) RGB or (H, W, 4) CMYK, uint8; 255 is full ink.
         icc: The profile that describes them. One that is broken or of another colour space is passed over.
+        name: The file, for the log.
 
     Returns:
         (H, W, 3) uint8. The very same array where the profile is sRGB in effect, or RGB pixels have none.
@@ -83,7 +84,7 @@ def to_srgb(pixels: np.ndarray, icc: bytes | None) -> np.ndarray:
     try:
         return np.array(ImageCms.applyTransform(_to_pillow(pixels, mode), _transform_to_srgb(icc, mode)))
     except ImageCms.PyCMSError as error:
-        log.warning("A colour profile could not be applied (%s); its pixels are taken as they are.", error)
+        log.warning("%s: its colour profile cannot be applied (%s); its colours are taken as they are.", name, error)
         return pixels if mode == "RGB" else _convert_plainly(pixels)
 
 

@@ -30,13 +30,15 @@ from oldphoto_core.image_formats import (
     CARRIED,
     DeclaredDepth,
     declared_depth,
+    declared_length,
     describe_foreign,
     jpeg2000_profile,
     sniff,
 )
 from oldphoto_core.image_types import DecodedImage, DecodeLimits, ImageFacts
 from oldphoto_core.pillow_reading import broken, not_an_image, open_with_pillow, quiet_decoders, refusing, unsupported
-from oldphoto_core.tiff_pages import checked_dpi, decode_deep_grey, find_photo, refuse_deep_colour
+from oldphoto_core.tiff_pages import TiffPhoto, checked_dpi, find_photo, refuse_deep_colour
+from oldphoto_core.tiff_pixels import decode_plain
 
 DEFAULT_LIMITS = DecodeLimits()
 
@@ -138,10 +140,11 @@ def _check_bytes(data: bytes, name: str) -> str:
 def _decode_tiff(data: bytes, name: str, limits: DecodeLimits) -> _Raw:
     photo = find_photo(data, name)
     _check_size(photo.height, photo.width, name, limits)
-    if photo.bits == 16:
-        pixels, alpha = decode_deep_grey(data, photo)
-        mode = "I;16" if alpha is None else "LA;16"
-        return _Raw(pixels, alpha, mode, photo.icc_profile, photo.dpi, photo.exif, {})
+    if photo.plain:
+        pixels, alpha = decode_plain(data, photo)
+        if photo.plain != "grey":
+            pixels = to_srgb(pixels, photo.icc_profile, name)
+        return _Raw(pixels, alpha, _mode_of(photo, alpha), photo.icc_profile, photo.dpi, photo.exif, {})
     image = open_with_pillow(data, "TIFF", name)
     image.seek(photo.page)
     mode = image.mode
@@ -150,7 +153,15 @@ def _decode_tiff(data: bytes, name: str, limits: DecodeLimits) -> _Raw:
     return _Raw(pixels, alpha, mode, photo.icc_profile, photo.dpi, photo.exif, {}, is_upright=True)
 
 
+def _mode_of(photo: TiffPhoto, alpha: np.ndarray | None) -> str:
+    if photo.plain == "grey":
+        return ("LA" if alpha is not None else "I" if photo.bits == 16 else "L") + (";16" if photo.bits == 16 else "")
+    return "CMYK" if photo.plain == "cmyk" else "RGB" if alpha is None else "RGBA"
+
+
 def _decode_other(data: bytes, format: str, name: str, limits: DecodeLimits) -> _Raw:
+    if declared_length(data, format) > len(data):
+        raise broken(name, format, "truncated", f"{len(data)} of {declared_length(data, format)} bytes")
     with refusing(name, format, opening=True):
         image = open_with_pillow(data, format, name)
     _check_size(image.height, image.width, name, limits)
@@ -159,8 +170,6 @@ def _decode_other(data: bytes, format: str, name: str, limits: DecodeLimits) -> 
     _check_frames(image, format, name)
     if format == "PNG":
         open_with_pillow(data, format, name).verify()  # checksums and the last chunk, which loading passes over
-    elif format == "WEBP" and int.from_bytes(data[4:8], "little") + 8 > len(data):
-        raise broken(name, format, "truncated", f"{len(data)} of {int.from_bytes(data[4:8], 'little') + 8} bytes")
     mode = image.mode
     image.load()
     icc = image.info.get("icc_profile") or (jpeg2000_profile(data) if format == "JPEG2000" else None)
@@ -233,7 +242,7 @@ def _to_arrays(image: Image.Image, icc: bytes | None, name: str) -> tuple[np.nda
     if mode in _DEEP_GREY_MODES or mode == "I":
         return _deep_grey(image, name)
     if mode == "CMYK":
-        return to_srgb(np.array(image), icc), None
+        return to_srgb(np.array(image), icc, name), None
     if mode == "LAB":
         return lab_to_srgb(image), None
     if mode == "1":
@@ -255,7 +264,7 @@ def _to_arrays(image: Image.Image, icc: bytes | None, name: str) -> tuple[np.nda
     colour = planes[..., :3]
     if mode in ("P", "PA") and bool((colour == colour[..., :1]).all()):
         return colour[..., 0], alpha
-    return to_srgb(np.ascontiguousarray(colour), icc), alpha
+    return to_srgb(np.ascontiguousarray(colour), icc, name), alpha
 
 
 def _one_bit_to_grey(image: Image.Image) -> Image.Image:

@@ -96,6 +96,15 @@ def declared_depth(data: bytes, format: str) -> DeclaredDepth | None:
         return None
 
 
+def declared_length(data: bytes, format: str) -> int:
+    """Gives how many bytes the file says that it has at least; 0 where the format does not say."""
+    if format == "WEBP":
+        return int.from_bytes(data[4:8], "little") + 8
+    if format == "AVIF" or (format == "JPEG2000" and data[:1] == b"\0"):
+        return _boxes_length(data)
+    return 0
+
+
 def jpeg2000_profile(data: bytes) -> bytes | None:
     """Gives the ICC profile in a JP2 file's `colr` box, which Pillow passes over."""
     end = data.find(b"jp2c")
@@ -104,6 +113,18 @@ def jpeg2000_profile(data: bytes) -> bytes | None:
         return None
     length = int.from_bytes(data[at - 4 : at], "big")
     return data[at + 7 : at - 4 + length] or None
+
+
+def _boxes_length(data: bytes) -> int:
+    at = 0
+    while at + 16 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if length == 1:
+            length = int.from_bytes(data[at + 8 : at + 16], "big")
+        if length < 8:  # 0: to the end of the file
+            break
+        at += length
+    return at
 
 
 def _is_text(head: bytes) -> bool:

@@ -9,13 +9,15 @@ others without a word.
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from PIL import Image
 
 from oldphoto_core.errors import ImageRefused
+from oldphoto_core.exif import entries
+from oldphoto_core.pillow_reading import broken, unsupported
 
 if TYPE_CHECKING:
     from tifffile import TiffPage
@@ -27,9 +29,15 @@ MAX_PAGES = 256
 """Pages looked at; a file with more of them is no photo."""
 
 _REDUCED, _MASK = 1, 4
-_MIN_IS_WHITE, _MIN_IS_BLACK = 0, 1
+_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _SEPARATED = 0, 1, 2, 5
+_LOSSLESS_COMPRESSIONS = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})
+"""None, LZW, deflate, PackBits, deflate by its old number, LZMA, Zstandard."""
+
 _CAMERA_RAW = (32803, 34892)  # colour filter array, linear raw
 _DNG_VERSION, _SUBFILE_TYPE, _OLD_SUBFILE_TYPE = 50706, 254, 255
+_NEEDED_TAGS = frozenset({258, 273, 279, 320, 324, 325, 347})
+"""Bits, strips, tiles, palette and JPEG tables: what the pixels cannot be read without."""
+
 _UNSIGNED, _UNTYPED = 1, 4
 _OTHER_SAMPLES = {2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
 
@@ -49,6 +57,9 @@ class TiffPhoto:
 
     bits: int
     """Bits a sample."""
+
+    plain: Literal["grey", "rgb", "cmyk"] | None
+    """What the samples are, where they stand there as such: see `oldphoto_core.tiff_pixels`; None otherwise."""
 
     icc_profile: bytes | None
     """The profile of this page."""
@@ -85,6 +96,7 @@ def find_photo(data: bytes, name: str) -> TiffPhoto:
                 height=page.imagelength,
                 width=page.imagewidth,
                 bits=max(_numbers(page, 258, (1,))),
+                plain=_plain(page),
                 icc_profile=page.tags.valueof(34675) or None,
                 dpi=_dpi(page),
                 exif=exif,
@@ -92,46 +104,17 @@ def find_photo(data: bytes, name: str) -> TiffPhoto:
     except ImageRefused:
         raise
     except Exception as error:  # a reader raises anything on foreign bytes
-        raise ImageRefused(
-            name=name,
-            reason="corrupt",
-            expected="a TIFF whose directory can be read",
-            found=str(error) or type(error).__name__,
-            advice="copy it again from the scanner or a backup",
-        ) from error
-
-
-def decode_deep_grey(data: bytes, photo: TiffPhoto) -> tuple[np.ndarray, np.ndarray | None]:
-    """Gives the (H, W) uint16 grey and alpha, if any, of a 16-bit grey page: black is 0 whatever the file says."""
-    import tifffile
-
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = file.pages[photo.page]
-        samples = page.asarray()
-        planes = samples.reshape(photo.height, photo.width, -1, order="C")
-        if int(page.tags.valueof(284, 1)) == 2 and samples.ndim == 3:  # planes one after the other
-            planes = np.moveaxis(samples, 0, -1)
-        grey, alpha = planes[..., 0], planes[..., 1] if planes.shape[2] == 2 else None
-        if page.photometric == _MIN_IS_WHITE:
-            grey = np.iinfo(np.uint16).max - grey
-        if alpha is not None and 1 in tuple(page.extrasamples):  # grey was multiplied by alpha
-            whole = grey.astype(np.float64) * 65535 / np.maximum(alpha, 1)
-            grey = np.minimum(np.rint(whole), 65535)
-        native = np.dtype(np.uint16)
-        return grey.astype(native), None if alpha is None else alpha.astype(native)
+        if _starts_beyond(data):
+            raise _truncated(name, "a directory beyond the end of the file") from error
+        raise broken(name, "TIFF", "corrupt", str(error) or type(error).__name__) from error
 
 
 def _check_and_choose(data: bytes, name: str, pages: list[TiffPage]) -> int:
     index = _choose(name, pages)
     page = pages[index]
     if any(_is_camera_raw(other) for other in pages):
-        raise ImageRefused(
-            name=name,
-            reason="unsupported-mode",
-            expected="a developed picture",
-            found="a camera's raw file (DNG, NEF or the like), whose TIFF page is a preview",
-            advice="develop it to TIFF",
-        )
+        found = "a camera's raw file (DNG, NEF or the like), whose TIFF page is a preview"
+        raise unsupported(name, "a developed picture", found, "develop it to TIFF")
     bits = max(_numbers(page, 258, (1,)))
     kinds = set(_numbers(page, 339, (_UNSIGNED,)))
     samples = int(page.tags.valueof(277, 1))
@@ -140,15 +123,11 @@ def _check_and_choose(data: bytes, name: str, pages: list[TiffPage]) -> int:
     kind = _OTHER_SAMPLES.get(max(kinds - {_UNSIGNED, _UNTYPED}, default=0))
     if bits > 8 and not grey and kind is None:
         raise refuse_deep_colour(name, f"{bits}-bit colour in a TIFF")
-    if kind or bits not in (1, 2, 4, 8, 16) or (grey and bits == 16 and samples > 2):
-        raise ImageRefused(
-            name=name,
-            reason="unsupported-mode",
-            expected="8-bit samples, or 16-bit grey",
-            found=f"{samples} x {bits}-bit {kind or 'unsigned'} samples",
-            advice="convert it to 8-bit or to 16-bit grey",
-        )
-    _check_strips(data, name, page)
+    if kind or bits not in (1, 2, 4, 8, 16) or (bits == 16 and _plain(page) != "grey"):
+        found = f"{samples} x {bits}-bit {kind or 'unsigned'} samples"
+        raise unsupported(name, "8-bit samples, or 16-bit grey", found, "convert a copy to 8-bit or to 16-bit grey")
+    _check_whole(data, name, page)
+    _check_chain(data, name, pages[-1])
     return index
 
 
@@ -171,6 +150,18 @@ def refuse_deep_colour(name: str, found: str) -> ImageRefused:
         found=found,
         advice="it is left alone until deep colour is carried; to restore it now, convert a copy to 8 bits",
     )
+
+
+def _plain(page: TiffPage) -> Literal["grey", "rgb", "cmyk"] | None:
+    if set(_numbers(page, 258, (1,))) not in ({8}, {16}) or int(page.compression) not in _LOSSLESS_COMPRESSIONS:
+        return None
+    photometric, samples = int(page.photometric), int(page.tags.valueof(277, 1))
+    if photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK):
+        return "grey" if samples <= 2 else None
+    if photometric == _RGB:
+        return "rgb" if samples >= 3 else None
+    is_cmyk = photometric == _SEPARATED and samples >= 4 and int(page.tags.valueof(332, 1)) == 1
+    return "cmyk" if is_cmyk else None
 
 
 def _dpi(page: TiffPage) -> tuple[float, float] | None:
@@ -219,18 +210,38 @@ def _numbers(page: TiffPage, code: int, default: tuple[int, ...]) -> tuple[int, 
     return tuple(int(v) for v in value) if isinstance(value, tuple) else (int(value),)
 
 
-def _check_strips(data: bytes, name: str, page: TiffPage) -> None:
+def _check_whole(data: bytes, name: str, page: TiffPage) -> None:
+    """Refuses a page whose pixels, or what is needed to read them, are not all in the file."""
+    if data[2:4] in (b"*\0", b"\0*"):
+        needed = [entry for entry in entries(data, page.offset) if entry.tag in _NEEDED_TAGS]
+        if any(entry.value_at + entry.size_bytes > len(data) for entry in needed):
+            raise _truncated(name, "tables beyond the end of the file")
     ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
     if not ends or min(page.databytecounts) == 0 or len(page.dataoffsets) != len(page.databytecounts):
-        found = "strips without data"
-    elif max(ends) > len(data):
-        found = f"{sum(end > len(data) for end in ends)} of {len(ends)} strips beyond the end of the file"
-    else:
+        raise _truncated(name, "strips without data")
+    if max(ends) > len(data):
+        raise _truncated(
+            name, f"{sum(end > len(data) for end in ends)} of {len(ends)} strips beyond the end of the file"
+        )
+
+
+def _check_chain(data: bytes, name: str, last: TiffPage) -> None:
+    """Refuses a file whose last readable page announces another one that is not there."""
+    if data[2:4] not in (b"*\0", b"\0*"):
         return
-    raise ImageRefused(
-        name=name,
-        reason="truncated",
-        expected="a whole TIFF",
-        found=found,
-        advice="copy it again from the scanner or a backup",
-    )
+    order = "<" if data[:2] == b"II" else ">"
+    (count,) = struct.unpack_from(order + "H", data, last.offset)
+    (following,) = struct.unpack_from(order + "I", data, last.offset + 2 + 12 * count)
+    if following >= len(data):
+        raise _truncated(name, "a further page beyond the end of the file")
+
+
+def _starts_beyond(data: bytes) -> bool:
+    order = "little" if data[:2] == b"II" else "big"
+    is_big = data[2:4] in (b"+\0", b"\0+")
+    start = int.from_bytes(data[8:16] if is_big else data[4:8], order)
+    return start + 2 > len(data)
+
+
+def _truncated(name: str, found: str) -> ImageRefused:
+    return broken(name, "TIFF", "truncated", found)
