@@ -24,6 +24,7 @@ RefusalReason = Literal[
     "sixteen-bit-colour",
     "unsupported-mode",
     "too-small",
+    "wrong-size",
 ]
 """Why an image is refused; these words are written to the catalogue."""
 
