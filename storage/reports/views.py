@@ -202,9 +202,6 @@ def photo_view(photo: ReportPhoto, *, anchor: str | None, browse_base_url: str |
     megapixels = (photo.width or 0) * (photo.height or 0) / 1e6
     numbers = (photo.mean_change, photo.mask_coverage, photo.seconds, megapixels)
     keys = dict(zip(("change", "mask", "seconds", "size"), map(_sort_key, numbers), strict=True))
-    link = None
-    if browse_base_url is not None and photo.browse_path and photo.outcome != "failed":
-        link = browse_base_url.rstrip("/") + "/" + quote(photo.browse_path.encode("utf-8", "surrogateescape"))
     return PhotoView(
         anchor=anchor,
         folder=folder + slash,
@@ -220,9 +217,19 @@ def photo_view(photo: ReportPhoto, *, anchor: str | None, browse_base_url: str |
         mean_change=wording.percent(photo.mean_change),
         change_outside_mask=wording.percent(photo.change_outside_mask),
         seconds=wording.duration(photo.seconds),
-        open_url=link,
+        open_url=_link(photo, browse_base_url),
         keys=keys,
     )
+
+
+def _link(photo: ReportPhoto, base_url: str | None) -> str | None:
+    """Gives the way to the restored file, None where there is none or its name cannot be one on any disk."""
+    if base_url is None or not photo.browse_path or photo.outcome == "failed":
+        return None
+    try:
+        return base_url.rstrip("/") + "/" + quote(photo.browse_path.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        return None
 
 
 def plate(number: int, chosen: Chosen, view: PhotoView, pictures: Pictures) -> Plate:

@@ -86,8 +86,14 @@
     if (target.hidden) showAll();
     for (const other of all(".linked")) other.classList.remove("linked");
     target.classList.add("linked");
-    target.scrollIntoView({ block: "start" });
     (one(".divider", target) ?? target).focus({ preventScroll: true });
+    // Photos out of sight have no layout yet: as they get theirs, the target moves, so it is brought back.
+    let left = 4;
+    const bring = () => {
+      target.scrollIntoView({ block: "start", behavior: "instant" });
+      if (left-- > 0) requestAnimationFrame(bring);
+    };
+    bring();
   };
 
   // -- copying ----------------------------------------------------------------------------------------------------
