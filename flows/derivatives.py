@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from flows.previews import difference_image, eight_bits, preview_jpeg
 from oldphoto_core.images import DecodedImage, encode_image
+from oldphoto_core.previews import difference_png, mask_png, preview_jpeg, to_eight_bits
 from storage.keys import derivative_keys, derivative_prefix, sha256_hex
 from storage.objects import ObjectStore
 from storage.records import RestorationRecord
@@ -30,7 +30,7 @@ def extension_for(output_format: str, *, master_format: str) -> Extension:
 def encode_restored(pixels: np.ndarray, master: DecodedImage, *, extension: Extension) -> bytes:
     """The restored photo's file, with what belongs to the master's pixels carried over."""
     if extension == "jpg":
-        pixels = eight_bits(pixels)
+        pixels = to_eight_bits(pixels)
     return encode_image(
         pixels,
         format=extension,
@@ -55,18 +55,15 @@ def write_derivatives(
         record.photo_sha256, release=record.release, work_hash=record.work_hash, restored_sha256=restored_sha256
     )
     keys = derivative_keys(prefix, str(record.output_format))
-    mask = np.rint(result.mask * 255).astype(np.uint8)
     store.write_bytes_atomic(keys.restored, restored)
     return replace(
         record,
         restored_key=keys.restored,
         restored_sha256=restored_sha256,
         mask_key=keys.mask,
-        mask_sha256=store.write_bytes_atomic(keys.mask, encode_image(mask, format="png")),
+        mask_sha256=store.write_bytes_atomic(keys.mask, mask_png(result.mask)),
         difference_key=keys.difference,
-        difference_sha256=store.write_bytes_atomic(
-            keys.difference, encode_image(difference_image(before, result.image), format="png")
-        ),
+        difference_sha256=store.write_bytes_atomic(keys.difference, difference_png(before, result.image)),
         preview_key=keys.preview,
         preview_sha256=store.write_bytes_atomic(keys.preview, preview_jpeg(result.image)),
         provenance_key=keys.provenance,

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flows.errors import UsageError
-from flows.previews import preview_of_master
 from flows.progress import progress
 from flows.settings import Settings
-from oldphoto_core.images import DecodeLimits
+from oldphoto_core.images import DecodeLimits, decode_image
+from oldphoto_core.previews import preview_jpeg
 from storage.catalog.catalogue import Catalogue
 from storage.errors import ObjectNotFound
 from storage.local_files import write_atomically
@@ -18,7 +18,6 @@ from storage.reports.model import ReportPhoto, RunReport
 from storage.reports.render import render_report
 
 LATEST = "latest.html"
-_PREVIEW_PX = 1280
 
 
 def write_report(settings: Settings, run_id: str | None = None) -> Path:
@@ -84,7 +83,7 @@ class _Masters:
             data = SourceStore(url, self._settings.store_options(url)).read_bytes(photo.source_key)
         except ObjectNotFound:
             return None
-        return preview_of_master(data, photo.source_key, longer_side_px=_PREVIEW_PX, limits=self._limits)
+        return preview_jpeg(decode_image(data, photo.source_key, self._limits).pixels)
 
     def _url_of(self, photo: ReportPhoto) -> str | None:
         if self._report.source_url is not None:

@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from flows.derivatives import encode_restored, extension_for, write_derivatives
 from flows.errors import DerivativesUnwritable, SourceChanged
 from flows.run_records import code_version
 from oldphoto_core.errors import CoreError, one_line
 from oldphoto_core.images import DecodedImage, DecodeLimits, decode_image
+from oldphoto_core.previews import read_mask
 from storage.errors import ObjectNotFound, ObjectStoreError
 from storage.keys import WorkParameters, sha256_hex
 from storage.objects import ObjectStore, SourceStore
@@ -24,6 +23,8 @@ from storage.provenance import build_provenance, provenance_bytes
 from storage.records import PhotoWork, RestorationRecord, utc_text
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from oldphoto_core import RestorationResult, Restorer
 
 log = logging.getLogger(__name__)
@@ -155,21 +156,15 @@ def _label_mask(job: RestoreJob, work: PhotoWork, master: DecodedImage) -> np.nd
     """(H, W) float32 in [0, 1] where a person's label applies, else None.
 
     Raises:
-        SourceChanged: the mask is not the one that was recorded, or not of the photo's size.
+        SourceChanged: the mask is not the one that was recorded.
+        ImageRefused: it is not of the photo's size.
     """
     if work.label_mask_key is None:
         return None
     data = ObjectStore(job.labels_url, job.options(job.labels_url)).read_bytes(work.label_mask_key)
     if sha256_hex(data) != work.mask_sha256:
         raise SourceChanged(f"label {work.label_mask_key}: changed since it was recorded; paint and save it again")
-    pixels = decode_image(data, work.label_mask_key).pixels
-    if pixels.ndim == 3:
-        pixels = pixels.max(axis=2)
-    if pixels.shape != master.pixels.shape[:2]:
-        raise SourceChanged(
-            f"label {work.label_mask_key}: expected {master.pixels.shape[:2]} pixels as the photo, found {pixels.shape}"
-        )
-    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    return read_mask(data, master.pixels.shape, work.label_mask_key)
 
 
 def _record(job: RestoreJob, work: PhotoWork) -> RestorationRecord:

@@ -77,7 +77,7 @@ def task_runner(settings: Settings, plan: WorkerPlan) -> DaskTaskRunner:
         "threads_per_worker": 1,
         "processes": True,
         "host": "127.0.0.1",
-        "dashboard_address": None,
+        "dashboard_address": "127.0.0.1:0",
         "memory_limit": int(0.9 * MEMORY_LIMIT / plan.workers),
         "local_directory": str(scratch_path),
         "silence_logs": logging.CRITICAL,
@@ -109,7 +109,6 @@ def _quiet_dask() -> None:
 
     A photo that kills its worker is tried once more, not three times.
     """
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     import dask
 
     dask.config.set(
@@ -121,6 +120,9 @@ def _quiet_dask() -> None:
             "distributed.comm.timeouts.connect": "60s",
         }
     )
+    import distributed  # noqa: F401  (sets up its loggers as it loads, so they can be quieted only now)
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
 
 
 def _visible_gpus() -> int:

@@ -19,15 +19,15 @@ from flows.cli.options import (
     Tone,
     given,
 )
+from flows.derivatives import Extension, encode_restored
 from flows.errors import UsageError
 from flows.settings import Settings
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from oldphoto_core import Restorer
+    from oldphoto_core.images import DecodedImage
 
-_FORMATS = {".tif": "tif", ".tiff": "tif", ".png": "png", ".jpg": "jpg", ".jpeg": "jpg"}
+_FORMATS: dict[str, Extension] = {".tif": "tif", ".tiff": "tif", ".png": "png", ".jpg": "jpg", ".jpeg": "jpg"}
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there already.")]
 
@@ -63,14 +63,14 @@ def restore_file(
         raise UsageError("scratches mode keeps pixels bit for bit and JPEG cannot; write a .png or .tif")
     _refuse_overwriting(target, reading=[source, mask], overwrite=overwrite)
     if mask_out is not None:
+        _require_png(mask_out)
         _refuse_overwriting(mask_out, reading=[source, mask, target], overwrite=overwrite)
 
-    from flows.derivatives import encode_restored
-    from oldphoto_core.images import encode_image
+    from oldphoto_core.previews import mask_png, read_mask
     from storage.local_files import write_atomically
 
     photo = _decode(source, settings)
-    painted = None if mask is None else _read_mask(mask, photo.pixels.shape[:2], settings)
+    painted = None if mask is None else read_mask(mask.read_bytes(), photo.pixels.shape, str(mask))
     restorer = _restorer(settings)
     result = restorer.restore(
         photo.pixels, mask=painted, mode=settings.mode, strength=settings.strength, tone=settings.tone
@@ -78,7 +78,7 @@ def restore_file(
     data = encode_restored(result.image, photo, extension=extension)
     write_atomically(target, data, overwrite=overwrite)
     if mask_out is not None:
-        write_atomically(mask_out, encode_image(_as_bytes(result.mask), format="png"), overwrite=overwrite)
+        write_atomically(mask_out, mask_png(result.mask), overwrite=overwrite)
     report = result.report
     outcome = "left unchanged" if report.left_alone else "restored"
     typer.echo(
@@ -98,25 +98,28 @@ def detect(
 ) -> None:
     """Find scratches, spots and tears in one photo."""
     settings = Settings.load(home, **given(release=release, device=device, tile_px=tile_px))
-    if _extension(mask) == "jpg":
-        raise UsageError(f"{mask}: JPEG smears masks; write a .png")
+    _require_png(mask)
     _refuse_overwriting(mask, reading=[source], overwrite=overwrite)
 
-    from oldphoto_core.images import encode_image
+    from oldphoto_core.previews import mask_png
     from storage.local_files import write_atomically
 
     photo = _decode(source, settings)
     found = _restorer(settings).detect(photo.pixels)
-    data = encode_image(_as_bytes(found), format=_extension(mask))
-    write_atomically(mask, data, overwrite=overwrite)
+    write_atomically(mask, mask_png(found), overwrite=overwrite)
     typer.echo(f"{mask}: {float((found > 0.5).mean()):.2%} of the photo is damaged")
 
 
-def _extension(path: Path) -> str:
+def _extension(path: Path) -> Extension:
     try:
         return _FORMATS[path.suffix.lower()]
     except KeyError:
         raise UsageError(f"{path}: expected a name that ends in .tif, .png or .jpg") from None
+
+
+def _require_png(path: Path) -> None:
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"{path}: masks are written as PNG; give it a name that ends in .png")
 
 
 def _refuse_overwriting(target: Path, *, reading: list[Path | None], overwrite: bool) -> None:
@@ -136,23 +139,11 @@ def _same_file(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()
 
 
-def _decode(path: Path, settings: Settings):  # type: ignore[no-untyped-def]
+def _decode(path: Path, settings: Settings) -> DecodedImage:
     from oldphoto_core.images import DecodeLimits, decode_image
 
     limits = DecodeLimits(max_pixels=int(settings.max_megapixels * 1e6))
     return decode_image(path.read_bytes(), str(path), limits)
-
-
-def _read_mask(path: Path, size: tuple[int, ...], settings: Settings) -> np.ndarray:
-    """(H, W) float32 in [0, 1]."""
-    import numpy as np
-
-    pixels = _decode(path, settings).pixels
-    if pixels.ndim == 3:
-        pixels = pixels.max(axis=2)
-    if pixels.shape != tuple(size):
-        raise UsageError(f"{path}: the mask must be of the photo's size {tuple(size)}, found {pixels.shape}")
-    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
 
 
 def _restorer(settings: Settings) -> Restorer:
@@ -162,9 +153,3 @@ def _restorer(settings: Settings) -> Restorer:
 
     card = release_without_catalogue(settings)
     return Restorer.from_release(card.folder, device=settings.device, tile_px=settings.tile_px)
-
-
-def _as_bytes(mask: np.ndarray) -> np.ndarray:
-    import numpy as np
-
-    return np.rint(mask * 255).astype(np.uint8)
