@@ -45,7 +45,7 @@ class ReportPhoto:
     seconds: float | None = None
     release: str | None = None
     browse_path: str | None = None
-    """Path of the restored file in the home's `browse/` folder, for a person to open."""
+    """Path of the restored file below the home, `browse/...` as `storage.keys.browse_path` gives it."""
     mask_source: str | None = None
     """`detected`, `supplied` or `label`."""
     also_at: tuple[str, ...] = ()

@@ -110,7 +110,7 @@ def _open(data: bytes | None, *, as_mask: bool) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # above twice the limit it is an error
         try:
-            image = Image.open(io.BytesIO(data))
+            image: Image.Image = Image.open(io.BytesIO(data))
             image.draft(None, (2 * LONG_SIDE_PX, 2 * LONG_SIDE_PX))  # a JPEG decodes at 1/2 to 1/8 where that is enough
             image.load()
         except Image.UnidentifiedImageError:
@@ -159,7 +159,7 @@ def _overlay(mask: Image.Image, size: tuple[int, int]) -> bytes:
     A scratch one pixel wide in a large scan would fade away in the mean over a page pixel, so opacity rises faster
     than coverage does.
     """
-    if mask.getextrema()[1] <= 1:
+    if mask.point(lambda value: 255 if value > 1 else 0).getbbox() is None:  # written as 0 and 1
         mask = mask.point(lambda value: value * 255)
     small = mask.resize(size, Image.Resampling.BOX)
     steps = small.point(lambda value: min(_MASK_STEPS - 1, -(-value * 3 * (_MASK_STEPS - 1) // 255)))

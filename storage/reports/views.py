@@ -138,11 +138,12 @@ def head_facts(report: RunReport) -> list[Fact]:
         facts.append(Fact("Strength", wording.percent(report.strength)))
     started, finished = wording.as_utc(report.started_at), wording.as_utc(report.finished_at)
     moments = _from_to(started, finished)
+    place = 1 if report.source_url else 0
     if started and finished:
         took = wording.duration((finished - started).total_seconds())
-        facts.insert(1 if report.source_url else 0, Fact("Time", took, moments, "when"))
+        facts.insert(place, Fact("Time", took, moments, "when"))
     elif moments:
-        facts.append(Fact("Started" if started else "Finished", "", moments, "when"))
+        facts.insert(place, Fact("Started" if started else "Finished", "", moments, "when"))
     speed = median_seconds_a_megapixel(report.photos)
     if speed is not None:
         facts.append(Fact("Speed", f"{wording.duration(speed)} a megapixel (median)"))
@@ -226,8 +227,9 @@ def _link(photo: ReportPhoto, base_url: str | None) -> str | None:
     """Gives the way to the restored file, None where there is none or its name cannot be one on any disk."""
     if base_url is None or not photo.browse_path or photo.outcome == "failed":
         return None
+    path = photo.browse_path.removeprefix("browse/")
     try:
-        return base_url.rstrip("/") + "/" + quote(photo.browse_path.encode("utf-8", "surrogateescape"))
+        return base_url.rstrip("/") + "/" + quote(path.encode("utf-8", "surrogateescape"))
     except UnicodeEncodeError:
         return None
 

@@ -68,7 +68,7 @@ def photo(name: str, **changes: object) -> ReportPhoto:
         mean_change=0.042,
         seconds=3.4,
         release="archive-0a1b2c3d",
-        browse_path=f"{name}.tif",
+        browse_path=f"browse/{name}.tif",
         mask_source="detected",
     )
     return replace(whole, **changes)  # type: ignore[arg-type]

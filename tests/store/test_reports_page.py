@@ -7,10 +7,13 @@ import hashlib
 import os
 import re
 from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 from PIL import Image
 
+from storage.keys import browse_path
 from storage.reports.model import TOTALS
 from tests.store.report_makers import HOSTILE_NAMES, Pictures, failed, mask_image, page_of, photo, run, set_aside
 
@@ -206,8 +209,19 @@ def test_the_page_refers_to_nothing_outside_itself() -> None:
 
 def test_links_to_restored_files_survive_every_name() -> None:
     odd = "a folder/50% #1?\udcff.jpg"
-    page = Reader(page_of(run(photo(odd, browse_path=odd + ".tif")), browse_base_url="../browse/"))
+    page = Reader(page_of(run(photo(odd, browse_path=f"browse/{odd}.tif")), browse_base_url="../browse/"))
     assert page.all("a", **{"class": "open"})[0]["href"] == "../browse/a%20folder/50%25%20%231%3F%FF.jpg.tif"
+
+
+def test_a_link_leads_from_the_reports_folder_to_the_file_in_browse(tmp_path: Path) -> None:
+    place = browse_path("browse/50% of it, #1.jpg", "tif")
+    (tmp_path / place).parent.mkdir(parents=True)
+    (tmp_path / place).touch()
+    page = Reader(page_of(run(photo("a.jpg", browse_path=place)), browse_base_url="../browse"))
+    href = page.all("a", **{"class": "open"})[0]["href"]
+    url = urljoin((tmp_path / "reports" / "run.html").as_uri(), href)
+    assert Path(unquote(urlsplit(url).path)) == tmp_path / place
+    assert Path(unquote(urlsplit(url).path)).is_file()
 
 
 def test_two_photos_of_one_content_share_no_anchor() -> None:

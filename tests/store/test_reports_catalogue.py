@@ -1,0 +1,51 @@
+"""A run of a real catalogue, with its objects in a real store, as a page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from storage.catalog import Catalogue
+from storage.objects import ObjectStore
+from storage.records import RunRecord
+from storage.reports.render import render_report
+from tests.store.makers import failed, restored, seen, with_photos
+from tests.store.report_makers import encoded, mask_image, photo_image
+
+
+def test_what_the_catalogue_and_the_store_hold_is_on_the_page(catalogue: Catalogue, tmp_path: Path) -> None:
+    collection_id = with_photos(catalogue, "1912/a.jpg", "b.jpg", url="file:///scans")
+    aside = seen("x.jpg", status="quarantined", photo_sha256=None, reason="empty", detail="0 bytes")
+    ignored = seen("Thumbs.db", status="ignored", photo_sha256=None, reason="Thumbs.db")
+    catalogue.record_objects(collection_id, [aside, ignored])
+    catalogue.start_run(
+        RunRecord(run_id="r1", kind="run", title="Night of 3 May", collection_id=collection_id, mode="full")
+    )
+    done = restored("1912/a.jpg", run_id="r1")
+    catalogue.record_restorations([done, replace(failed("b.jpg"), run_id="r1")])
+    catalogue.finish_run("r1", totals={"restored": 1, "failed": 1})
+
+    store = ObjectStore(tmp_path.joinpath("derivatives").as_uri())
+    size = (300, 400)
+    assert done.preview_key is not None
+    assert done.mask_key is not None
+    store.write_bytes_atomic(done.preview_key, encoded(photo_image(size=size)))
+    store.write_bytes_atomic(done.mask_key, encoded(mask_image(size), "PNG"))
+    html = render_report(
+        catalogue.run_report("r1"),
+        before_image=lambda photo: encoded(photo_image(size=size)),
+        object_bytes=store.read_bytes,
+        browse_base_url="../browse",
+    )
+    assert html.count("data:image/jpeg") == 3
+    assert html.count("data:image/png") == 1
+    assert "cannot be shown" not in html
+    for words in (
+        "Night of 3 May",
+        "out of memory",
+        "x.jpg",
+        "Empty file",
+        "0 bytes",
+        'href="../browse/1912/a.jpg.png"',
+    ):
+        assert words in html
