@@ -25,7 +25,7 @@ class Recipe:
     """Share of textures that are drawn rather than read, so that a detector does not learn the files by heart."""
     severity: tuple[float, float] = (0.05, 1.0)
     """Range of a sample's severity."""
-    severity_power: float = 1.7
+    severity_power: float = 1.4
     """Above 1, most photos are mildly damaged and few badly."""
     tone_severity_power: float = 1.1
     """The same for fading and toning, which time spares few photos."""

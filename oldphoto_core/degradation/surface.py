@@ -127,7 +127,7 @@ class Surface:
             return out
         kind = dice.choice(list(kinds.values()), count)
         layers = 1 + (severity * most * dice.shares(count)).long()
-        faded = dice.uniform(0.2, 1.1, count)
+        faded = dice.uniform(0.3, 1.2, count)
         for number, name in enumerate(kinds):
             for layer in range(most):
                 chosen = ~drawn & (kind == number) & (layers > layer)

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from oldphoto_core.models.blocks import GatedStack
 from oldphoto_core.models.tone import GLOBAL_NUMBERS, GRID_NUMBERS, Tone
 
-THUMBNAIL_PX = 128
+THUMBNAIL_PX = 64
 """Height and width of the thumbnail: a square, whatever the photo's shape."""
-TOKEN_PX = 8
+TOKEN_PX = 4
 """Thumbnail pixels a side that one source token stands for: 256 tokens. (1,024 took two thirds of T's time.)"""
 _QUANTILES = 16
 
@@ -29,8 +29,8 @@ class LookConfig:
     """Sizes of the look.
 
     Attributes:
-        width: channels at a quarter of the thumbnail; twice (the tokens') and three times that further down.
-        depth: gated blocks at each of three resolutions.
+        width: channels at the tokens' resolution; half as many again at half of it.
+        depth: gated blocks at each of the two resolutions.
         token_size: channels of a source token.
         condition_size: length of the conditioning vector.
     """
@@ -79,12 +79,12 @@ def make_thumbnail(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         mask: (B, 1, H, W) in [0, 1].
 
     Returns:
-        thumbnail (B, 3, 128, 128) in [-1, 1] and its mask (B, 1, 128, 128) in [0, 1], both float32.
+        thumbnail (B, 3, 64, 64) in [-1, 1] and its mask (B, 1, 64, 64) in [0, 1], both float32.
     """
     image, mask = image.float(), mask.float().clamp(0, 1)
     size = (THUMBNAIL_PX, THUMBNAIL_PX)
     intact = 1 - mask
-    share = _area(intact, size)  # (B, 1, 128, 128)
+    share = _area(intact, size)  # (B, 1, 64, 64)
     total = _area(image * intact, size)
     plain = image.mean(dim=(2, 3), keepdim=True)
     weight = intact.mean(dim=(2, 3), keepdim=True)
@@ -108,35 +108,30 @@ def whole_window(batch: int, device: torch.device | str = "cpu") -> Tensor:
 
 
 class Look(nn.Module):
-    """The network that looks at a thumbnail and its mask; about 0.5 M weights in `archive`."""
+    """The network that looks at a thumbnail and its mask; about 0.3 M weights in `archive`."""
 
     def __init__(self, config: LookConfig) -> None:
         super().__init__()
-        width = config.width
-        self.stem = nn.Conv2d(4, width, 8, stride=4, padding=2)
-        self.fine = GatedStack(width, config.depth)
-        self.to_tokens = nn.Conv2d(2 * width, config.token_size, 1)
-        self.down_middle = nn.Conv2d(width, 2 * width, 2, stride=2)
-        self.middle = GatedStack(2 * width, config.depth)
-        self.down_coarse = nn.Conv2d(2 * width, 3 * width, 2, stride=2)
-        self.coarse = GatedStack(3 * width, config.depth)
+        fine, coarse = config.width, config.width * 3 // 2
+        self.stem = nn.Conv2d(4, fine, 8, stride=TOKEN_PX, padding=2)
+        self.fine = GatedStack(fine, config.depth)
+        self.to_tokens = nn.Conv2d(fine, config.token_size, 1)
+        self.down = nn.Conv2d(fine, coarse, 2, stride=2)
+        self.coarse = GatedStack(coarse, config.depth)
         statistics = 3 * _QUANTILES + 9
-        self.summary = nn.Sequential(
-            nn.Linear(3 * width + statistics, 256), nn.GELU(), nn.Linear(256, 256), nn.GELU()
-        )
+        self.summary = nn.Sequential(nn.Linear(coarse + statistics, 256), nn.GELU(), nn.Linear(256, 256), nn.GELU())
         self.to_condition = nn.Linear(256, config.condition_size)
         self.to_numbers = nn.Linear(256, GLOBAL_NUMBERS)
-        self.summary_to_grid = nn.Linear(256, 3 * width)
-        self.to_grid = nn.Conv2d(3 * width, GRID_NUMBERS, 1)
+        self.summary_to_grid = nn.Linear(256, coarse)
+        self.to_grid = nn.Conv2d(coarse, GRID_NUMBERS, 1)
         for layer in (self.to_numbers, self.to_grid):
             nn.init.zeros_(layer.bias)
             nn.init.normal_(layer.weight, std=1e-3)
 
     def forward(self, thumbnail: Tensor, thumbnail_mask: Tensor) -> Glance:
-        """Looks at (B, 3, 128, 128) in [-1, 1] and (B, 1, 128, 128) in [0, 1]."""
-        fine = self.fine(self.stem(torch.cat([thumbnail, thumbnail_mask], dim=1)))  # (B, W, 32, 32)
-        middle = self.middle(self.down_middle(fine))  # (B, 2W, 16, 16)
-        coarse = self.coarse(self.down_coarse(middle))  # (B, 3W, 8, 8)
+        """Looks at (B, 3, 64, 64) in [-1, 1] and (B, 1, 64, 64) in [0, 1]."""
+        fine = self.fine(self.stem(torch.cat([thumbnail, thumbnail_mask], dim=1)))  # (B, W, 16, 16)
+        coarse = self.coarse(self.down(fine))  # (B, 1.5 W, 8, 8)
         pooled = torch.cat([coarse.float().mean(dim=(2, 3)), _statistics(thumbnail)], dim=1)
         summary = self.summary(pooled)
         grid = self.to_grid(coarse + self.summary_to_grid(summary)[:, :, None, None])
@@ -145,7 +140,7 @@ class Look(nn.Module):
         return Glance(
             tone=Tone.from_raw(grid, self.to_numbers(summary)),
             condition=self.to_condition(summary).float(),
-            tokens=self.to_tokens(middle).flatten(2).transpose(1, 2).float(),
+            tokens=self.to_tokens(fine).flatten(2).transpose(1, 2).float(),
             token_intact=worst.flatten(1) < 0.5,
         )
 

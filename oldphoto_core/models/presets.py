@@ -37,8 +37,8 @@ class Preset:
 
 ARCHIVE = Preset(
     name="archive",
-    detector=DetectorConfig(kind="gated", widths=(16, 32, 64, 96, 128), depth=2),
-    vae=VAEConfig(kind="linear", latent_channels=48, width=64, depth=3),
+    detector=DetectorConfig(kind="gated", widths=(12, 24, 48, 72, 96), depth=1),
+    vae=VAEConfig(kind="linear", latent_channels=48, width=64, depth=1),
     translation=TranslationConfig(
         kind="gated",
         latent_channels=48,
@@ -48,7 +48,7 @@ ARCHIVE = Preset(
         condition_size=64,
         token_size=64,
     ),
-    look=LookConfig(width=48, depth=2, token_size=64, condition_size=64),
+    look=LookConfig(width=64, depth=2, token_size=64, condition_size=64),
     discriminator_filters=32,
 )
 

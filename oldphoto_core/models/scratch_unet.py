@@ -27,7 +27,7 @@ class DetectorConfig:
 
 
 class GatedScratchUNet(nn.Module):
-    """A compact U-Net in colour without statistics over space; about 0.5 M weights in `archive`.
+    """A compact U-Net in colour without statistics over space; about 0.26 M weights in `archive`.
 
     Full resolution sees two plain 3x3 convolutions, before and after the rest, because a fine scratch is one pixel
     wide there; everything wider happens below.
