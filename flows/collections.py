@@ -14,27 +14,21 @@ from storage.urls import canonical_url
 _POLICY = ("mode", "tone", "strength", "output_format")
 
 
-def open_collection(
-    catalogue: Catalogue, settings: Settings, source: str, *, recursive: bool | None = None
-) -> KnownCollection:
-    """The collection of a source, made or brought up to date.
+def policy_of(
+    before: KnownCollection | None, settings: Settings, source: str, *, recursive: bool | None = None
+) -> CollectionRecord:
+    """The policy of a source.
 
-    A policy given now (on the command line, in the environment or in the home's file) replaces what was said before;
+    What is given now (on the command line, in the environment or in the home's file) replaces what was said before;
     what is not given stays as it was.
     """
-    url = canonical_url(source)
-    before = find_collection(catalogue, source)
-    policy = before.policy if before is not None else CollectionRecord(url=url)
+    policy = before.policy if before is not None else CollectionRecord(url=canonical_url(source))
     policy = replace(policy, **given_policy(settings))
     if recursive is not None:
         policy = replace(policy, recursive=recursive)
     if "ignore_patterns" in settings.model_fields_set:
         policy = replace(policy, ignore_patterns=settings.ignore_patterns)
-    if before is None or before.policy != policy:
-        catalogue.upsert_collection(policy)
-    found = find_collection(catalogue, source)
-    assert found is not None
-    return found
+    return policy
 
 
 def find_collection(catalogue: Catalogue, source: str) -> KnownCollection | None:

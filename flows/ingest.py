@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.collections import open_collection
+from flows.collections import find_collection, policy_of
 from flows.listing import Listing, batches_of, list_source
 from flows.progress import progress
 from flows.run_records import OpenRun, agent, recorded_run, title_of
@@ -20,7 +20,6 @@ from flows.settings import Settings
 from flows.summary import IngestSummary, RunSummary
 from flows.validation import Validated, validate_objects
 from oldphoto_core.images import DecodeLimits
-from storage.catalog.collection_queries import KnownCollection
 from storage.ignore import IgnoreRules
 from storage.objects import SourceStore
 from storage.records import EventRecord, KnownObject, SourceEntry, SourceObjectRecord, source_object_id
@@ -50,16 +49,18 @@ def ingest(
     """
     chosen = Settings.load(home, **(settings or {}))
     with recorded_run(chosen, kind="ingest", title=title_of(source), source=source, run_id=run_id) as run:
-        collection = open_collection(run.catalogue, chosen, source, recursive=recursive)
-        url = collection.policy.url
-        run.catalogue.update_run(run.run_id, collection_id=collection.id)
-        store = SourceStore(url, chosen.store_options(url), exclude=chosen.result_locations())
-        known = run.catalogue.known_objects(collection.id)
+        before = find_collection(run.catalogue, source)
+        known = run.catalogue.known_objects(before.id) if before is not None else {}
+        policy = policy_of(before, chosen, source, recursive=recursive)
+        store = SourceStore(policy.url, chosen.store_options(policy.url), exclude=chosen.result_locations())
         progress().begin(f"Listing {source}")
-        rules = IgnoreRules(collection.policy.ignore_patterns)
-        listing = list_source(store, known, rules, recursive=collection.policy.recursive, recheck=recheck)
-        photos_new = register(run, collection, chosen, store, listing, known)
-        run.summary = RunSummary(run_id=run.run_id, ingest=look_back(run, collection, listing, photos_new))
+        rules = IgnoreRules(policy.ignore_patterns)
+        listing = list_source(store, known, rules, recursive=policy.recursive, recheck=recheck)
+        collection_id = run.catalogue.upsert_collection(policy)  # not before: a misspelt source is no collection
+        run.catalogue.update_run(run.run_id, collection_id=collection_id)
+        photos_new = register(run, collection_id, chosen, store, listing, known)
+        found = look_back(run, collection_id, store.url, listing, photos_new)
+        run.summary = RunSummary(run_id=run.run_id, ingest=found)
         return run.summary
 
 
@@ -71,7 +72,7 @@ def check_photos(store: SourceStore, entries: Sequence[SourceEntry], limits: Dec
 
 def register(
     run: OpenRun,
-    collection: KnownCollection,
+    collection_id: int,
     settings: Settings,
     store: SourceStore,
     listing: Listing,
@@ -79,7 +80,7 @@ def register(
 ) -> int:
     """Records the listing's objects, a transaction a batch; gives the number of contents never seen before."""
     run.catalogue.record_objects(
-        collection.id, listing.decided, (), _events(run.run_id, store.url, listing.decided, known)
+        collection_id, listing.decided, (), _events(run.run_id, store.url, listing.decided, known)
     )
     progress().begin("Checking photos", len(listing.to_read))
     photos_new = 0
@@ -87,28 +88,28 @@ def register(
         records = [record for record, _ in found]
         photos = [photo for _, photo in found if photo is not None]
         events = _events(run.run_id, store.url, records, known)
-        photos_new += run.catalogue.record_objects(collection.id, records, photos, events)
+        photos_new += run.catalogue.record_objects(collection_id, records, photos, events)
         listing.keys.difference_update({entry.key for entry in entries} - {record.key for record in records})
         progress().advance(len(entries))
     return photos_new
 
 
-def look_back(run: OpenRun, collection: KnownCollection, listing: Listing, photos_new: int) -> IngestSummary:
+def look_back(run: OpenRun, collection_id: int, url: str, listing: Listing, photos_new: int) -> IngestSummary:
     """Marks what is gone and gives how the collection stands now."""
     unlisted = listing.unlisted
     run.catalogue.mark_missing(
-        collection.id, listing.keys, unlisted_prefixes=[problem.prefix for problem in unlisted], agent=agent()
+        collection_id, listing.keys, unlisted_prefixes=[problem.prefix for problem in unlisted], agent=agent()
     )
-    counts = run.catalogue.object_counts(collection.id)
+    counts = run.catalogue.object_counts(collection_id)
     return IngestSummary(
-        collection_id=collection.id,
-        url=collection.policy.url,
+        collection_id=collection_id,
+        url=url,
         registered=counts["registered"],
         photos_new=photos_new,
         read=len(listing.to_read),
         ignored=counts["ignored"],
         missing=counts["missing"],
-        quarantined=tuple(run.catalogue.quarantined(collection.id)),
+        quarantined=tuple(run.catalogue.quarantined(collection_id)),
         unlisted=tuple((problem.prefix, problem.reason) for problem in unlisted),
     )
 

@@ -64,7 +64,7 @@ def list_source(
             listing.unlisted.append(problem)
         else:
             listing.keys.add(problem.prefix)
-            listing.decided += _no_file(problem, known.get(problem.prefix), rules)
+            listing.decided.extend(_no_file(problem, known.get(problem.prefix), rules))
     return listing
 
 

@@ -97,6 +97,8 @@ def plan_collections(
     """
     if source is None:
         collections = list_collections(catalogue)
+        if not collections:
+            raise UsageError(f"nothing is ingested in {settings.home} yet; run `oldphoto ingest FOLDER` first")
     else:
         found = find_collection(catalogue, source)
         if found is None:
@@ -152,12 +154,19 @@ def batches_of(plans: Iterable[CollectionPlan], *, size: int, megapixels: float)
     return batches
 
 
-def refuse_unsuited(settings: Settings) -> None:
-    """Refuses to send work to another machine that could not reach what it needs.
+def check_settings(settings: Settings) -> None:
+    """Refuses at once what would fail later: an unknown release, choices that do not go together.
 
     Raises:
-        UsageError: a remote scheduler with SQLite or with derivatives in a folder of this machine's.
+        UsageError, storage.errors.WorkParametersError, oldphoto_core.errors.ReleaseError.
     """
+    _refuse_unsuited(settings)
+    card = release_without_catalogue(settings)
+    WorkParameters(weights_hash=card.weights_hash, **given_policy(settings))
+
+
+def _refuse_unsuited(settings: Settings) -> None:
+    """Refuses to send work to another machine that could not reach what it needs."""
     if settings.scheduler is None:
         return
     host = urlsplit(settings.scheduler).hostname

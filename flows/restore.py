@@ -9,11 +9,11 @@ from typing import Any
 from prefect import flow
 
 from flows.browsing import complete_browse
-from flows.planning import Batch, CollectionPlan, batches_of, plan_collections, refuse_unsuited, resolve_release
+from flows.planning import Batch, CollectionPlan, batches_of, check_settings, plan_collections, resolve_release
 from flows.progress import progress
 from flows.restore_job import RestoreJob
 from flows.restoring import restore_batches
-from flows.run_records import OpenRun, flow_run_id, recorded_run, title_of
+from flows.run_records import OpenRun, flow_run_id, machine_facts, recorded_run, title_of
 from flows.runners import WorkerPlan, plan_workers
 from flows.settings import Settings
 from flows.summary import RestoreSummary, RunSummary
@@ -36,7 +36,7 @@ def restore(
         run_id: the run of the catalogue that this is part of; None: a run of its own.
     """
     chosen = Settings.load(home, **(settings or {}))
-    refuse_unsuited(chosen)
+    check_settings(chosen)
     with recorded_run(
         chosen, kind="restore", title=title_of(source) if source else "all collections", source=source, run_id=run_id
     ) as run:
@@ -68,6 +68,7 @@ def restore_all(run: OpenRun, settings: Settings, card: ReleaseCard, batches: Se
     job = restore_job(run, settings, card, batches, plan)
     progress().begin("Restoring photos", sum(len(batch.works) for batch in batches))
     tally = restore_batches(run.catalogue, settings, job=job, plan=plan, batches=batches, holder=run.run_id)
+    run.catalogue.update_run(run.run_id, machine=machine_facts() | tally.machine())
     return RestoreSummary(
         release=card.name,
         restored=tally.restored,

@@ -83,7 +83,7 @@ def restore_photo(job: RestoreJob, work: PhotoWork, restorer: Restorer) -> Resto
         if is_out_of_memory(error):
             return failure(job, work, OUT_OF_MEMORY_ADVICE)
         if not isinstance(error, CoreError | ObjectStoreError | SourceChanged):
-            log.warning("%s: unexpected error", work.source_key, exc_info=True)
+            log.info("%s: unexpected error", work.source_key, exc_info=True)
             return failure(job, work, f"unexpected {type(error).__name__}: {error}")
         return failure(job, work, str(error))
 

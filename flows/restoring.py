@@ -43,6 +43,13 @@ class Tally:
     failed: list[tuple[str, str]] = field(default_factory=list)
     working_s: float = 0.0
     megapixels: float = 0.0
+    devices: set[str] = field(default_factory=set)
+    precisions: set[str] = field(default_factory=set)
+
+    def machine(self) -> dict[str, str]:
+        """What the photos were restored on."""
+        kinds = {"device": self.devices, "precision": self.precisions}
+        return {name: ", ".join(sorted(found)) for name, found in kinds.items() if found}
 
     def count(self, record: RestorationRecord, work: PhotoWork, *, won: bool) -> None:
         """Counts one photo; where another run was first, its result stands and ours is not counted."""
@@ -55,6 +62,8 @@ class Tally:
             self.unchanged += record.outcome == "unchanged"
             self.working_s += record.seconds or 0.0
             self.megapixels += record.megapixels or 0.0
+            self.devices |= {record.device} if record.device else set()
+            self.precisions |= {record.precision} if record.precision else set()
 
 
 def restore_batches(

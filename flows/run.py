@@ -8,6 +8,7 @@ from typing import Any
 from prefect import flow
 
 from flows.ingest import ingest
+from flows.planning import check_settings
 from flows.reporting import write_report
 from flows.restore import restore
 from flows.run_records import recorded_run, title_of
@@ -33,6 +34,7 @@ def run(
         settings: further settings, as in `oldphoto.toml`.
     """
     chosen = Settings.load(home, **(settings or {}))
+    check_settings(chosen)
     with recorded_run(chosen, kind="run", title=title_of(source), source=source) as this:
         shared: dict[str, Any] = {"home": str(chosen.home), "settings": settings, "run_id": this.run_id}
         this.summary = ingest(source, recursive=recursive, recheck=recheck, **shared)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
+from flows.runners import usable_cores
 from flows.settings import Settings
 from flows.summary import RunSummary
 from storage.catalog.catalogue import Catalogue
@@ -35,6 +36,16 @@ def agent() -> str:
 def new_run_id() -> str:
     """Sorts by time, and two runs in one second differ."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def machine_facts() -> dict[str, str]:
+    """What a run's page says of the machine and the software."""
+    return {
+        "oldphoto": code_version(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": str(usable_cores()),
+    }
 
 
 def title_of(source: str) -> str:
@@ -80,11 +91,7 @@ def recorded_run(
                 title=title,
                 source_url=canonical_url(source) if source is not None else None,
                 flow_run_id=flow_run_id(),
-                machine={
-                    "oldphoto": code_version(),
-                    "python": platform.python_version(),
-                    "system": platform.platform(),
-                },
+                machine=machine_facts(),
             )
         )
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -36,6 +37,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run_command(arguments: list[str] | None = None) -> int:
     """Runs a command and gives its exit code; messages go to stderr."""
+    debug = os.environ.get("OLDPHOTO_DEBUG", "").lower() in ("1", "true", "yes", "on")
+    logging.basicConfig(level=logging.INFO if debug else logging.CRITICAL, format="%(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         code = app(args=arguments, standalone_mode=False)
@@ -45,15 +48,15 @@ def run_command(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return DONE
     except Exception as error:
-        return _tell(error)
+        return _tell(error, debug=debug)
     if code == INTERRUPTED:
         _say("interrupted; run the same command again and it goes on where it was")
     return code if isinstance(code, int) else DONE
 
 
-def _tell(error: Exception) -> int:
+def _tell(error: Exception, *, debug: bool) -> int:
     """Says what went wrong and gives the exit code for it."""
-    if os.environ.get("OLDPHOTO_DEBUG", "").lower() in ("1", "true", "yes", "on"):
+    if debug:
         import traceback
 
         traceback.print_exception(error)

@@ -28,8 +28,10 @@ from flows.cli.options import (
     Workers,
     given,
 )
+from flows.errors import UsageError
 from flows.settings import Settings
 from flows.summary import RunSummary
+from storage.urls import local_folder
 
 Source = Annotated[str, typer.Argument(help="A folder, or s3://bucket/prefix. It is only ever read.")]
 
@@ -74,7 +76,7 @@ def run(
         scheduler=scheduler,
         ignore_patterns=ignore,
     )
-    with flows_ready(home, overrides) as settings:
+    with flows_ready(home, overrides, source=source, restoring=True) as settings:
         from flows.run import run as run_flow
 
         summary = run_flow(
@@ -97,7 +99,7 @@ def ingest(
 ) -> None:
     """Register and check every file of a source, without restoring; how to restore is remembered for it."""
     overrides = given(mode=mode, tone=tone, strength=strength, output_format=output_format, ignore_patterns=ignore)
-    with flows_ready(home, overrides) as settings:
+    with flows_ready(home, overrides, source=source) as settings:
         from flows.ingest import ingest as ingest_flow
 
         summary = ingest_flow(
@@ -133,7 +135,7 @@ def restore(
         batch_size=batch_size,
         scheduler=scheduler,
     )
-    with flows_ready(home, overrides) as settings:
+    with flows_ready(home, overrides, restoring=True) as settings:
         from flows.restore import restore as restore_flow
 
         summary = restore_flow(home=str(settings.home), source=source, settings=overrides or None)
@@ -141,9 +143,20 @@ def restore(
 
 
 @contextmanager
-def flows_ready(home: Path | None, overrides: dict[str, Any]) -> Iterator[Settings]:
-    """Settings, with a Prefect server to run flows on and progress on the terminal."""
+def flows_ready(
+    home: Path | None, overrides: dict[str, Any], *, source: str | None = None, restoring: bool = False
+) -> Iterator[Settings]:
+    """Settings, with a Prefect server to run flows on and progress on the terminal.
+
+    What can be seen to be wrong beforehand is refused before the seconds that a server takes to start.
+    """
     settings = Settings.load(home, **overrides)
+    if source is not None:
+        _require_source(source)
+    if restoring:
+        from flows.planning import check_settings
+
+        check_settings(settings)
     from flows.cli.display import TerminalProgress
     from flows.embedded_prefect import embedded_prefect
     from flows.progress import telling
@@ -153,6 +166,13 @@ def flows_ready(home: Path | None, overrides: dict[str, Any]) -> Iterator[Settin
         folder = settings.layout.prefect
         with embedded_prefect(folder, api_url=settings.prefect_api_url, quiet=not settings.debug):
             yield settings
+
+
+def _require_source(source: str) -> None:
+    folder = local_folder(source)
+    if folder is not None and not folder.is_dir():
+        what = "is a file; for one photo there is `oldphoto restore-file`" if folder.exists() else "is not there"
+        raise UsageError(f"{source} {what}; name a folder, or s3://bucket/prefix")
 
 
 def _end(summary: RunSummary, accept_quarantine: bool) -> None:

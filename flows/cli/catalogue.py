@@ -25,10 +25,12 @@ class Format(StrEnum):
 
 FormatOption = Annotated[Format, typer.Option("--format", help="csv has a header line; data alone goes to stdout.")]
 
-_HISTORY = (
-    "finished_at", "source_key", "outcome", "release", "mode", "mask_coverage", "mean_change", "seconds", "error",
-    "restored_key",
-)  # fmt: skip
+_HISTORY = ("finished_at", "source_key", "outcome", "release", "mode", "mask_coverage", "mean_change", "error")
+"""Columns of the table; csv and json have them all."""
+
+
+_WIDE = 10_000
+"""Where nobody's terminal is the limit, rows are whole."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,14 +51,15 @@ def history(
     home: Home = None,
 ) -> None:
     """Show restorations, latest first."""
-    from dataclasses import asdict
+    from dataclasses import asdict, fields
 
     from storage.catalog.catalogue import Catalogue
+    from storage.records import RestorationRow
 
     settings = Settings.load(home)
     with Catalogue.open(settings.catalogue_url, create=False) as catalogue:
         rows = [asdict(row) for row in catalogue.history(photo, limit=limit)]
-    columns = _HISTORY if format is Format.table else tuple(rows[0]) if rows else _HISTORY
+    columns = _HISTORY if format is Format.table else tuple(field.name for field in fields(RestorationRow))
     print_rows(columns, [tuple(row[column] for column in columns) for row in rows], format)
     if not rows and format is Format.table:
         _note("nothing was restored yet" if photo is None else f"no restoration of {photo!r} is on record")
@@ -108,7 +111,7 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], format: Fo
         table = Table(*map(escape, columns))
         for row in rows:
             table.add_row(*("" if value is None else escape(_short(value)) for value in row))
-        Console(highlight=False).print(table)
+        Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 
 def _plain(value: Any) -> Any:

@@ -142,8 +142,9 @@ def _disk(settings: Settings) -> Verdict:
 
 
 def _settings(settings: Settings) -> Verdict:
-    given = {name: value for name, value in settings.__repr_args__() if name in settings.model_fields_set}
-    shown = ", ".join(f"{name}={value}" for name, value in given.items() if not str(name).endswith("_url") or value)
+    in_home = {name for name, value in settings if name.endswith("_url") and str(settings.home) in str(value)}
+    told = settings.model_fields_set - in_home - {"home"}
+    shown = ", ".join(f"{name}={value}" for name, value in settings.__repr_args__() if name in told)
     return "ok", shown or "all defaults"
 
 

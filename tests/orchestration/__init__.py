@@ -1,0 +1,1 @@
+"""Tests of flows: real Prefect, real Dask, real files."""

@@ -1,0 +1,110 @@
+"""One Prefect server a home: shared by the runs that use it, gone with the last of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.embedded_prefect import embedded_prefect
+from flows.file_locks import FileLock, is_locked
+from flows.prefect_server import SERVER_LOCK
+from tests.orchestration.fixtures import REPOSITORY, warm_prefect
+
+USER = """
+import sys, time
+from pathlib import Path
+from flows.embedded_prefect import embedded_prefect
+with embedded_prefect(Path(sys.argv[1])) as url:
+    import os
+    print(os.environ["PREFECT_API_URL"], os.environ["DO_NOT_TRACK"], flush=True)
+    time.sleep(300)
+"""
+
+
+@pytest.fixture
+def started() -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that a test started; none outlives it."""
+    processes: list[subprocess.Popen[str]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def use(folder: Path, started: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", USER, str(folder)],
+        cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    started.append(process)
+    return process
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def is_gone_within(folder: Path, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while is_locked(folder / SERVER_LOCK):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def test_runs_of_one_home_share_a_server_that_ends_when_the_last_of_them_is_killed(
+    tmp_path: Path, started: list[subprocess.Popen[str]], prefect_server: str
+) -> None:
+    folder = tmp_path / "prefect"
+    warm_prefect(folder)
+    first, second = use(folder, started), use(folder, started)
+    told = [process.stdout.readline().split() for process in (first, second) if process.stdout]
+
+    assert told[0] == told[1]
+    url, do_not_track = told[0]
+    assert url.startswith("http://127.0.0.1:")
+    assert do_not_track == "1"
+    first.kill()
+    first.wait()
+    time.sleep(1.5)  # longer than the server takes to notice that it is not used
+    assert answers(url)
+    second.kill()
+    second.wait()
+    assert is_gone_within(folder, 20), (folder / "server.log").read_text()
+    assert not answers(url)
+    assert "Traceback" not in (folder / "server.log").read_text()
+
+
+def test_a_server_that_runs_already_is_used_as_it_is(tmp_path: Path) -> None:
+    with embedded_prefect(tmp_path / "prefect", api_url="http://127.0.0.1:9/api") as url:
+        assert os.environ["PREFECT_API_URL"] == url == "http://127.0.0.1:9/api"
+    assert not (tmp_path / "prefect").exists()
+
+
+def test_a_lock_is_free_once_its_holder_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "some.lock"
+    program = "import sys, time; from flows.file_locks import FileLock\n"
+    program += "lock = FileLock(sys.argv[1]); lock.take(); print('taken', flush=True); time.sleep(60)"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(path)], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with FileLock(path) as lock:
+            assert not lock.take()
+            assert not lock.take(shared=True)
+            holder.kill()
+            assert lock.wait(timeout_s=10)

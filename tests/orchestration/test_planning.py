@@ -1,0 +1,161 @@
+"""Releases behind their aliases, batches, leases: what is settled before workers begin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows.errors import UsageError
+from flows.leases import WorkLeases
+from flows.planning import CollectionPlan, batches_of, plan_collections, release_without_catalogue, resolve_release
+from flows.runners import plan_workers
+from flows.settings import Settings
+from oldphoto_core.errors import ReleaseError
+from oldphoto_core.releases import find_release
+from storage.catalog.catalogue import Catalogue
+from storage.catalog.collection_queries import KnownCollection, list_collections, placed_restorations
+from storage.keys import WorkParameters, work_hash
+from storage.records import (
+    CollectionRecord,
+    PhotoRecord,
+    PhotoWork,
+    ReleaseRecord,
+    RestorationRecord,
+    SourceObjectRecord,
+    SourceRef,
+)
+
+PARAMETERS = WorkParameters(weights_hash="w" * 64)
+
+
+def works(count: int, *, height: int = 1000, width: int = 1000) -> list[PhotoWork]:
+    ref = SourceRef(collection_id=1, collection_url="file:///scans", key="a.png", browse_folder="")
+    return [
+        PhotoWork(
+            photo_sha256=f"{number:064x}", work_hash=work_hash(PARAMETERS), sources=(ref,), size_bytes=1, format="png",
+            height=height, width=width, channels=3, bit_depth=8,
+        )
+        for number in range(count)
+    ]  # fmt: skip
+
+
+def plan_of(photos: list[PhotoWork]) -> CollectionPlan:
+    policy = CollectionRecord(url="file:///scans")
+    return CollectionPlan(KnownCollection(id=1, browse_folder="", state="open", policy=policy), PARAMETERS, photos, 0)
+
+
+def register_photos(catalogue: Catalogue, url: str, count: int) -> int:
+    collection_id = catalogue.upsert_collection(CollectionRecord(url=url, tone="keep"))
+    photos = [
+        PhotoRecord(sha256=f"{number:064x}", size_bytes=1, format="png", height=50, width=50, channels=3, bit_depth=8)
+        for number in range(count)
+    ]
+    objects = [
+        SourceObjectRecord(key=f"{number}.png", status="registered", size_bytes=1, photo_sha256=f"{number:064x}")
+        for number in range(count)
+    ]
+    catalogue.record_objects(collection_id, objects, photos)
+    return collection_id
+
+
+@pytest.mark.parametrize("count", [0, 1, 8, 9, 30])
+def test_batches_hold_every_photo_once_and_no_more_than_asked(count: int) -> None:
+    photos = works(count)
+    batches = batches_of([plan_of(photos), plan_of(photos)], size=8, megapixels=1000)
+    assert [work for batch in batches for work in batch.works] == photos
+    assert all(1 <= len(batch.works) <= 8 for batch in batches)
+
+
+def test_large_photos_make_small_batches() -> None:
+    batches = batches_of([plan_of(works(6, height=4000, width=6000))], size=8, megapixels=48)
+    assert [len(batch.works) for batch in batches] == [2, 2, 2]
+
+
+def test_a_release_is_keyed_by_what_its_alias_stands_for(home: Path, release_folder: Path) -> None:
+    card = find_release(release_folder)
+    with Catalogue.open(home / "catalogue.db") as catalogue:
+        settings = Settings.load(home)
+        catalogue.register_release(
+            ReleaseRecord(name=card.name, weights_hash=card.weights_hash, preset=card.preset, url=str(release_folder))
+        )
+        assert resolve_release(catalogue, settings) == card  # `active`
+    assert release_without_catalogue(settings) == card
+    assert release_without_catalogue(Settings.load(home, release=str(release_folder))) == card
+    with pytest.raises(ReleaseError, match="no release 'mine'"):
+        release_without_catalogue(Settings.load(home, release="mine"))
+
+
+def test_a_release_named_by_its_folder_does_not_become_active(home: Path, release_folder: Path) -> None:
+    with Catalogue.open(home / "catalogue.db") as catalogue:
+        card = resolve_release(catalogue, Settings.load(home, release=str(release_folder)))
+        assert catalogue.active_release() is None
+        assert [(known.name, known.status) for known in catalogue.releases()] == [(card.name, "candidate")]
+
+
+def test_each_collection_is_restored_by_its_own_policy(home: Path, release_folder: Path) -> None:
+    card = find_release(release_folder)
+    with Catalogue.open(home / "catalogue.db") as catalogue:
+        with pytest.raises(UsageError, match="oldphoto ingest"):
+            plan_collections(catalogue, Settings.load(home), card)
+        register_photos(catalogue, "file:///keep", 2)
+        catalogue.upsert_collection(CollectionRecord(url="file:///correct"))
+        plans = plan_collections(catalogue, Settings.load(home), card)
+        assert [(plan.parameters.tone, len(plan.works)) for plan in plans] == [("keep", 2), ("correct", 0)]
+        given = plan_collections(catalogue, Settings.load(home, tone="correct"), card, source="/keep")
+        assert [plan.parameters.tone for plan in given] == ["correct"]
+        with pytest.raises(UsageError, match="not in this catalogue"):
+            plan_collections(catalogue, Settings.load(home), card, source="/elsewhere")
+
+
+def test_leases_keep_runs_apart_and_end_with_a_dead_run(home: Path, release_folder: Path) -> None:
+    locks = home / "work/runs"
+    card = find_release(release_folder)
+    with Catalogue.open(home / "catalogue.db") as catalogue:
+        register_photos(catalogue, "file:///scans", 3)
+        plan = plan_collections(catalogue, Settings.load(home), card)[0]
+        with WorkLeases(catalogue, holder="one", ttl_s=600, locks_folder=locks) as one:
+            assert one.claim(plan.works[:2]) == plan.works[:2]
+            with WorkLeases(catalogue, holder="two", ttl_s=600, locks_folder=locks) as two:
+                assert two.claim(plan.works) == plan.works[2:]
+                one.give_back(plan.works[:1])
+                assert two.claim(plan.works[:2]) == plan.works[:1]
+
+        # A run that was killed: its leases stand, its lock file is free.
+        catalogue.claim_work(plan.works, holder="dead", ttl_s=600)
+        (locks / "dead.lock").touch()
+        with WorkLeases(catalogue, holder="next", ttl_s=600, locks_folder=locks) as following:
+            assert following.claim(plan.works) == plan.works
+        assert list(locks.iterdir()) == []
+
+
+def test_collections_and_what_stands_for_their_objects_can_be_listed(home: Path, release_folder: Path) -> None:
+    card = find_release(release_folder)
+    with Catalogue.open(home / "catalogue.db") as catalogue:
+        collection_id = register_photos(catalogue, "file:///scans", 2)
+        (known,) = list_collections(catalogue)
+        assert (known.id, known.policy, known.state) == (
+            collection_id,
+            CollectionRecord(url="file:///scans", tone="keep"),
+            "open",
+        )
+        assert list(placed_restorations(catalogue, collection_id)) == []
+        resolve_release(catalogue, Settings.load(home, release=str(release_folder)))
+        catalogue.record_restorations(
+            [
+                RestorationRecord(
+                    photo_sha256=f"{0:064x}", work_hash="a" * 64, release=card.name, weights_hash=card.weights_hash,
+                    outcome="restored", output_format="png", restored_key="k/restored.png", restored_sha256="b" * 64,
+                    provenance_key="k/provenance.json",
+                )
+            ]
+        )  # fmt: skip
+        (placed,) = placed_restorations(catalogue, collection_id)
+        assert (placed.key, placed.restored_key, placed.output_format) == ("0.png", "k/restored.png", "png")
+
+
+def test_workers_share_out_the_cores(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_workers(Settings.load(home, device="cpu", workers=1))
+    assert (plan.workers, plan.on_gpu) == (1, False)
+    assert plan.threads >= 1
+    assert plan_workers(Settings.load(home, device="cpu", workers=1000)).threads == 1
