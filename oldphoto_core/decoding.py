@@ -173,12 +173,12 @@ def _decode_other(data: bytes, format: str, name: str, limits: DecodeLimits) -> 
     mode = image.mode
     image.load()
     icc = image.info.get("icc_profile") or (jpeg2000_profile(data) if format == "JPEG2000" else None)
-    if depth and depth.bits == 16 and mode == "LA":
-        pixels, alpha = _decode_deep_png(data)
+    if depth and depth.bits == 16 and image.mode in ("LA", "RGBA"):  # colour of 16 bits has been refused
+        planes = _decode_deep_alpha(data, format)
         mode = "LA;16"
     else:
-        pixels, alpha = _to_arrays(image, icc, name)
-    return _Raw(pixels, alpha, mode, icc, _read_dpi(image, format), image.getexif(), image.info)
+        planes = _to_arrays(image, icc, name)
+    return _Raw(*planes, mode, icc, _read_dpi(image, format), image.getexif(), image.info)
 
 
 def _check_size(height: int, width: int, name: str, limits: DecodeLimits) -> None:
@@ -223,16 +223,17 @@ def _check_frames(image: Any, format: str, name: str) -> None:
 
 
 def _read_dpi(image: Any, format: str) -> tuple[float, float] | None:
-    if format == "JPEG" and "jfif_density" not in image.info and 0x011A not in image.getexif():
+    if format == "JPEG" and not image.info.get("jfif_unit") and 0x011A not in image.getexif():
         return None  # Pillow then makes up 72
     return checked_dpi(image.info.get("dpi"))
 
 
-def _decode_deep_png(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+def _decode_deep_alpha(data: bytes, format: str) -> tuple[np.ndarray, np.ndarray | None]:
     """Gives grey and alpha of 16 bits each, which Pillow would cut to 8."""
     import imagecodecs
 
-    planes = imagecodecs.png_decode(data)
+    planes = imagecodecs.png_decode(data) if format == "PNG" else imagecodecs.jpeg2k_decode(data)
+    assert planes.dtype == np.uint16 and planes.shape[2] == 2, (planes.dtype, planes.shape)
     return planes[..., 0], planes[..., 1]
 
 
@@ -248,7 +249,7 @@ def _to_arrays(image: Image.Image, icc: bytes | None, name: str) -> tuple[np.nda
     if mode == "1":
         image, mode = _one_bit_to_grey(image), "L"
     if mode in ("P", "PA"):
-        has_alpha = mode == "PA" or see_through or image.palette.mode == "RGBA"
+        has_alpha = mode == "PA" or see_through or (image.palette is not None and image.palette.mode == "RGBA")
         planes = np.array(image.convert("RGBA" if has_alpha else "RGB"))
     elif mode in ("L", "LA", "La"):
         planes = np.array(image.convert("LA") if see_through or mode != "L" else image)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from oldphoto_core.color import profile_space
 from oldphoto_core.errors import ConfigError
-from oldphoto_core.exif import DESCRIPTIVE_TAGS, IFD, entries, first_directory, for_derivative, relocate
+from oldphoto_core.exif import DESCRIPTIVE_TAGS, entries, first_directory, for_derivative, relocate
 
 log = logging.getLogger(__name__)
 
@@ -154,25 +154,27 @@ def _encode_tiff(planes: np.ndarray, icc: bytes | None, dpi: tuple[float, float]
 def _tags_of(exif: bytes) -> list[tuple[int, int, int, object, bool]]:
     tags: list[tuple[int, int, int, object, bool]] = []
     for entry in entries(exif, first_directory(exif)):
-        if entry.tag in (IFD.Exif, IFD.GPSInfo):
-            tags.append((entry.tag, _LONG, 1, 0, True))  # where it stands is known once the file is written
-        elif entry.tag in DESCRIPTIVE_TAGS and entry.type in (_ASCII, _BYTE) and entry.count:
+        if entry.tag in DESCRIPTIVE_TAGS and entry.type in (_ASCII, _BYTE) and entry.count:
             value = exif[entry.value_at : entry.value_at + entry.size_bytes]
-            tags.append((entry.tag, entry.type, len(value), value, True))
+            if len(value) == entry.size_bytes:
+                tags.append((entry.tag, entry.type, entry.count, value, True))
     return tags
 
 
 def _append_directories(data: bytes, exif: bytes) -> bytes:
-    import tifffile
+    """Gives the TIFF with the EXIF and GPS directories behind it.
 
+    tifffile does not write tags that point to directories, so a new first directory that has them is put last.
+    """
     data += b"\0" * (len(data) % 2)
     block, homes = relocate(exif, len(data))
     if not homes:
         return data
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        places = {tag: file.pages[0].tags[tag].valueoffset for tag in homes}
-        order = file.byteorder
-    patched = bytearray(data)
-    for tag, home in homes.items():
-        struct.pack_into(order + "I", patched, places[tag], home)
-    return bytes(patched + block)
+    order = "<" if data[:2] == b"II" else ">"
+    records = [data[entry.at : entry.at + 12] for entry in entries(data, first_directory(data))]
+    records += [struct.pack(order + "HHII", tag, _LONG, 1, home) for tag, home in homes.items()]
+    records.sort(key=lambda record: struct.unpack_from(order + "H", record))
+    directory = struct.pack(order + "H", len(records)) + b"".join(records) + bytes(4)
+    block += b"\0" * (len(block) % 2)
+    start = struct.pack(order + "I", len(data) + len(block))
+    return data[:4] + start + data[8:] + block + directory

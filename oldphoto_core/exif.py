@@ -145,7 +145,8 @@ def for_derivative(exif: bytes | None, *, height: int, width: int) -> bytes | No
             patches += [(inner.get(_COLOUR_SPACE), 1), (inner.get(_WIDTH), width), (inner.get(_HEIGHT), height)]
         for entry, value in patches:
             _patch(block, entry, value)
-    except struct.error as error:
+        relocate(bytes(block), 0)  # so that every directory is known to be readable
+    except (struct.error, RecursionError) as error:
         log.warning("EXIF data that cannot be read (%s) is left out of the derivative.", error)
         return None
     return bytes(block)

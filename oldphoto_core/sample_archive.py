@@ -20,7 +20,7 @@ from oldphoto_core.color import luma, srgb_profile
 from oldphoto_core.encoding import OutputFormat, encode_image
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.images import decode_image
-from oldphoto_core.previews import mask_png
+from oldphoto_core.previews import mask_png, to_eight_bits
 
 if TYPE_CHECKING:
     from oldphoto_core.degradation import Recipe
@@ -208,11 +208,9 @@ def _encode(damaged: np.ndarray, sample: SamplePhoto) -> bytes:
     exif = _exif(sample)
     if sample.finish != "grey":
         return encode_image(_to_bytes(damaged), format=format, icc_profile=srgb_profile(), dpi=SCAN_DPI, exif=exif)
-    grey = luma(_to_bytes(damaged))
-    if format == "tif":  # one scan of 16 bits
-        deep = np.rint(np.clip(damaged @ np.float32([0.299, 0.587, 0.114]), 0, 1) * 65_535).astype(np.uint16)
-        return encode_image(deep, format=format, dpi=SCAN_DPI, exif=exif)
-    return encode_image(np.rint(grey * 255).astype(np.uint8), format=format, dpi=SCAN_DPI, exif=exif)
+    deep = np.rint(luma(np.rint(np.clip(damaged, 0, 1) * 65_535).astype(np.uint16)) * 65_535).astype(np.uint16)
+    # The TIFF is a scan of 16 bits.
+    return encode_image(deep if format == "tif" else to_eight_bits(deep), format=format, dpi=SCAN_DPI, exif=exif)
 
 
 def _to_bytes(picture: np.ndarray) -> np.ndarray:

@@ -202,7 +202,7 @@ def _is_thumbnail(page: TiffPage, of: TiffPage) -> bool:
 def _is_camera_raw(page: TiffPage) -> bool:
     if _DNG_VERSION in page.tags or int(page.photometric) in _CAMERA_RAW:
         return True
-    return any(int(inner.photometric) in _CAMERA_RAW for inner in page.pages or ())
+    return any(int(inner.aspage().photometric) in _CAMERA_RAW for inner in page.pages or ())
 
 
 def _numbers(page: TiffPage, code: int, default: tuple[int, ...]) -> tuple[int, ...]:
@@ -237,7 +237,7 @@ def _check_chain(data: bytes, name: str, last: TiffPage) -> None:
 
 
 def _starts_beyond(data: bytes) -> bool:
-    order = "little" if data[:2] == b"II" else "big"
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
     is_big = data[2:4] in (b"+\0", b"\0+")
     start = int.from_bytes(data[8:16] if is_big else data[4:8], order)
     return start + 2 > len(data)

@@ -31,7 +31,7 @@ def decode_plain(data: bytes, photo: TiffPhoto) -> tuple[np.ndarray, np.ndarray 
 
     assert photo.plain is not None
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = file.pages[photo.page]
+        page = file.pages[photo.page].aspage()
         samples = page.asarray()
         if samples.ndim == 3 and page.planarconfig == _PLANES_APART:
             samples = np.moveaxis(samples, 0, -1)

@@ -110,6 +110,23 @@ def cmyk_jpeg() -> bytes:
     return save(Image.fromarray(picture()).convert("CMYK"), "JPEG", quality=95, subsampling=0)
 
 
+def rich_exif(order: str = "<") -> bytes:
+    """Gives an EXIF block with a description, a thumbnail, an EXIF directory with a maker note, and GPS."""
+    exif = Image.Exif()
+    exif.endian = order
+    exif[0x010E] = "Großmutter, 1931".encode()
+    exif[0x0112] = 6
+    exif[0x011A] = 72.0
+    inner = exif.get_ifd(0x8769)
+    inner[0x9003] = "1931:05:04 03:02:01"
+    inner[0xA002], inner[0xA003] = 4000, 3000
+    inner[0x927C] = b"maker note, longer than four bytes"
+    inner[0x829A] = 0.004
+    gps = exif.get_ifd(0x8825)
+    gps[1], gps[2] = "N", (48.0, 8.0, 14.5)
+    return exif.tobytes()
+
+
 def bomb_png(height: int = 60_000, width: int = 60_000) -> bytes:
     """Gives a PNG of a few bytes that declares a huge picture."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
