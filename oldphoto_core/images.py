@@ -2,6 +2,8 @@
 
     decoded = decode_image(data, "album/photo.tif")  # raises ImageRefused, never guesses
     data = encode_image(decoded.pixels, format="tif", icc_profile=decoded.icc_profile, dpi=decoded.dpi)
+
+What is carried, and what is refused, is said in `oldphoto_core.decoding`.
 """
 
 from __future__ import annotations
