@@ -49,6 +49,8 @@ class TranslationSettings:
     """After 70% of the budget crops of 4/3 the side, after 95% of 7/3, in smaller batches."""
     pixel: float = 1.0
     """Weight of Charbonnier on the decoded image."""
+    squared: float = 4.0
+    """Weight of the squared error: absolute errors alone leave a tone as it is unless most such photos need it changed."""
     latent: float = 0.2
     """Weight of the latent L1 of eq. 5 (the paper's lambda_1 is 60, over an adversary of 1)."""
     gradient: float = 0.05
@@ -73,8 +75,8 @@ class TranslationSettings:
         if name != "paper":
             return cls(preset=name)
         return cls(
-            preset=name, crop=256, batch=4, rate=2e-4, larger_crops=False, pixel=0.0, latent=60.0, gradient=0.0,
-            adversary=1.0, matching=10.0, vgg=10.0, tone=0.0, decoder_from=1.0,
+            preset=name, crop=256, batch=4, rate=2e-4, larger_crops=False, pixel=0.0, squared=0.0, latent=60.0,
+            gradient=0.0, adversary=1.0, matching=10.0, vgg=10.0, tone=0.0, decoder_from=1.0,
         )  # fmt: skip
 
     @property
@@ -168,6 +170,7 @@ class TranslationStage:
             restored = self.vae_y.decode(translated)
         terms = {
             "pixel": lambda: charbonnier(restored, crops.target),
+            "squared": lambda: (restored - crops.target).square().mean(),
             "latent": lambda: l1(translated, wanted),
             "gradient": lambda: gradient_l1(restored, crops.target),
             "tone": lambda: tone_loss(glance, crops) if glance else None,
