@@ -50,7 +50,7 @@ class TranslationSettings:
     pixel: float = 1.0
     """Weight of Charbonnier on the decoded image."""
     squared: float = 4.0
-    """Weight of the squared error: absolute errors alone leave a tone as it is unless most such photos need it changed."""
+    """Weight of the squared error: absolute ones alone leave a tone unless most such photos need it changed."""
     latent: float = 0.2
     """Weight of the latent L1 of eq. 5 (the paper's lambda_1 is 60, over an adversary of 1)."""
     gradient: float = 0.05
