@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows.cli.options import Home
+from flows.settings import Settings
+from storage.urls import local_folder
+
 if TYPE_CHECKING:
     from oldphoto_core.training.loop import RunOptions, RunResult
     from oldphoto_core.training.material import Material
@@ -27,13 +31,19 @@ train_app = typer.Typer(
 Photos = Annotated[Path, typer.Option(help="Folder of clean photos; about a tenth of them is kept for measuring.")]
 Old = Annotated[Path | None, typer.Option(help="Folder of real old photos, for VAE1. Without it: damaged ones alone.")]
 Textures = Annotated[Path | None, typer.Option(help="Folder of scratch, dust and paper textures. Without it: drawn.")]
-Run = Annotated[Path, typer.Option(help="Run folder: each stage keeps checkpoints, curves and weights there.")]
+Run = Annotated[
+    Path | None,
+    typer.Option(
+        help="Run folder: each stage keeps checkpoints, curves and weights there. Default: {home}/work/training.",
+        show_default=False,
+    ),
+]
 PresetName = Annotated[str, typer.Option("--preset", help="Sizes and losses: archive, paper or tiny.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Budget in steps: repeatable to the bit, also over a kill.")]
 Minutes = Annotated[float | None, typer.Option(min=0.01, help="Budget in minutes; the schedule follows the clock.")]
-Batch = Annotated[int | None, typer.Option(min=1, help="Photos or crops a step. [default: the preset's]")]
-Crop = Annotated[int | None, typer.Option(min=16, help="Side of the crops, a multiple of 16. [default: the preset's]")]
-Rate = Annotated[float | None, typer.Option("--lr", min=0, help="Peak learning rate. [default: the preset's]")]
+Batch = Annotated[int | None, typer.Option(min=1, help="Photos or crops a step. Default: the preset's.")]
+Crop = Annotated[int | None, typer.Option(min=16, help="Side of the crops, a multiple of 16. Default: the preset's.")]
+Rate = Annotated[float | None, typer.Option("--lr", min=0, help="Peak learning rate. Default: the preset's.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything drawn.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Resume = Annotated[bool, typer.Option("--resume/--fresh", help="Go on from the last checkpoint, or start over.")]
@@ -44,7 +54,8 @@ EvaluateEvery = Annotated[int, typer.Option(min=1, help="Steps between two evalu
 @train_app.command(epilog="Example: oldphoto train look --photos clean/ --textures texture/ --run runs/a --minutes 30")
 def look(
     photos: Photos,
-    run: Run,
+    run: Run = None,
+    home: Home = None,
     textures: Textures = None,
     preset: PresetName = "archive",
     steps: Steps = None,
@@ -64,14 +75,15 @@ def look(
         from oldphoto_core.training.stages import train_look
 
         settings = _changed(LookSettings(preset=preset, whole_px=whole_px), batch=batch, rate=lr)
-        options = _options(run, steps, minutes, seed, resume, threads, evaluate_every)
+        options = _options(_run_folder(run, home), steps, minutes, seed, resume, threads, evaluate_every)
         _print(train_look(_material(photos, None, textures, device), settings, options))
 
 
 @train_app.command(epilog="Example: oldphoto train detector --photos clean/ --run runs/a --minutes 60")
 def detector(
     photos: Photos,
-    run: Run,
+    run: Run = None,
+    home: Home = None,
     textures: Textures = None,
     preset: PresetName = "archive",
     steps: Steps = None,
@@ -95,7 +107,7 @@ def detector(
         settings = _changed(
             DetectorSettings.for_preset(preset), batch=batch, crop=crop, rate=lr, focal=focal, dice=dice
         )
-        options = _options(run, steps, minutes, seed, resume, threads, evaluate_every)
+        options = _options(_run_folder(run, home), steps, minutes, seed, resume, threads, evaluate_every)
         _print(train_detector(_material(photos, None, textures, device), settings, options))
 
 
@@ -104,7 +116,8 @@ def detector(
 )
 def vaes(
     photos: Photos,
-    run: Run,
+    run: Run = None,
+    home: Home = None,
     old: Old = None,
     textures: Textures = None,
     preset: PresetName = "archive",
@@ -131,7 +144,7 @@ def vaes(
             VaeSettings.for_preset(preset), batch=batch, crop=crop, rate=lr, alpha=alpha,
             latent_adversary=latent_adversary, adversary=adversary,
         )  # fmt: skip
-        options = _options(run, steps, minutes, seed, resume, threads, evaluate_every)
+        options = _options(_run_folder(run, home), steps, minutes, seed, resume, threads, evaluate_every)
         for result in train_vaes(_material(photos, old, textures, device), settings, options):
             _print(result)
 
@@ -141,7 +154,8 @@ def vaes(
 )
 def translation(
     photos: Photos,
-    run: Run,
+    run: Run = None,
+    home: Home = None,
     textures: Textures = None,
     preset: PresetName = "archive",
     steps: Steps = None,
@@ -171,22 +185,35 @@ def translation(
             TranslationSettings.for_preset(preset), batch=batch, crop=crop, rate=lr, pixel=pixel, latent=latent,
             gradient=gradient, adversary=adversary, matching=matching, vgg=vgg, tone=tone,
         )  # fmt: skip
-        options = _options(run, steps, minutes, seed, resume, threads, evaluate_every)
+        options = _options(_run_folder(run, home), steps, minutes, seed, resume, threads, evaluate_every)
         _print(train_translation(_material(photos, None, textures, device), settings, options))
 
 
 @train_app.command(epilog="Example: oldphoto train release runs/a releases/mine")
 def release(
-    run: Annotated[Path, typer.Argument(help="Run folder with all stages trained.")],
-    out: Annotated[Path, typer.Argument(help="Folder to write the release into.")],
+    run: Annotated[
+        Path | None,
+        typer.Argument(help="Run folder with all stages trained. Default: {home}/work/training.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder to write the release into. Default: its name, in the home's releases.", show_default=False
+        ),
+    ] = None,
+    home: Home = None,
     last: Annotated[bool, typer.Option("--last", help="Pack the last weights, not the best held-out ones.")] = False,
 ) -> None:
     """Pack a run's weights as a release: half-precision safetensors and a JSON card."""
     with _reported():
-        from oldphoto_core.training.export import export_release
+        from oldphoto_core.training.export import export_named_release, export_release
 
-        card = export_release(run, out, which="last" if last else "best")
-        typer.echo(f"release {card.name} written to {out}")
+        which, folder = "last" if last else "best", _run_folder(run, home)
+        if out is None:
+            card = export_named_release(folder, _releases_folder(home), which=which)
+        else:
+            card = export_release(folder, out, which=which)
+        typer.echo(f"release {card.name} written to {card.folder}")
 
 
 class _reported:
@@ -207,6 +234,20 @@ class _reported:
         if isinstance(error, CoreError):
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(1) from error
+
+
+def _run_folder(run: Path | None, home: Path | None) -> Path:
+    """Gives the run folder: the one that was named, else the home's."""
+    return run if run is not None else Settings.load(home).layout.work / "training"
+
+
+def _releases_folder(home: Path | None) -> Path:
+    """Gives the folder that a home keeps its releases in."""
+    url = Settings.load(home).releases_url
+    folder = local_folder(url)
+    if folder is None:
+        raise typer.BadParameter(f"releases go to {url}, which is no folder here: name the folder to write to as OUT")
+    return folder
 
 
 def _changed(settings: Any, **given: Any) -> Any:

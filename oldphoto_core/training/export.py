@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,3 +115,18 @@ def export_release(
     network = trained_restoration(run, name, which=which)
     notes = {"training": training_notes(run, which=which), **(card or {})}
     return save_release(out, sizes=preset(name), detector=detector, network=network, card=notes)
+
+
+def export_named_release(run: Path, releases: Path, *, which: Which = "best") -> ReleaseCard:
+    """Packs a finished run into a folder of the release's own name, which only its weights decide.
+
+    A release that is already there has the same weights, and is left as it is.
+    """
+    from oldphoto_core.releases.card import find_release
+
+    releases.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".packing-", dir=releases) as packing:
+        name = export_release(run, Path(packing) / "release", which=which).name
+        if not (releases / name).exists():
+            os.replace(Path(packing) / "release", releases / name)
+    return find_release(releases / name)
