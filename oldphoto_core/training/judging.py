@@ -16,26 +16,29 @@ from oldphoto_core.errors import ConfigError
 from oldphoto_core.models.look import make_thumbnail
 from oldphoto_core.models.network import RestorationNetwork
 from oldphoto_core.training.batches import WholePhotos
-from oldphoto_core.training.chunks import WHOLE_PX, Detect, synthetic_chunks
+from oldphoto_core.training.chunks import Detect, synthetic_chunks
 from oldphoto_core.training.loop import precision
 from oldphoto_core.training.losses import area_under_roc, psnr
 from oldphoto_core.training.material import Material
 from oldphoto_core.training.schedule import seeded
 
-JUDGED_PHOTOS = 32
 BATCH = 8
 
 
-def own_set(material: Material, *, count: int = JUDGED_PHOTOS, whole_px: int = WHOLE_PX) -> WholePhotos:
+def own_set(material: Material) -> WholePhotos:
     """Gives held-out photos damaged by our own degradation with held-out textures; always the same ones."""
     make = synthetic_chunks(
-        material.clean_held_out, material.degradation_held_out, photos=count, whole_px=whole_px, exact_masks=True
+        material.clean_held_out,
+        material.degradation_held_out,
+        photos=material.judged_photos,
+        whole_px=material.judged_px,
+        exact_masks=True,
     )
     with torch.no_grad():
         return make(seeded(0, "judging", 0, material.device))
 
 
-def second_set(material: Material, *, count: int = JUDGED_PHOTOS, whole_px: int = WHOLE_PX) -> WholePhotos:
+def second_set(material: Material) -> WholePhotos:
     """Gives held-out photos damaged by the second generator, with true masks; always the same ones.
 
     They are the held-out photos of role "select", so that the photos whose figures are reported stay unseen.
@@ -43,6 +46,7 @@ def second_set(material: Material, *, count: int = JUDGED_PHOTOS, whole_px: int 
     from oldphoto_core.evaluation.fixed_set import damaged_set
     from oldphoto_core.evaluation.held_out import centre_square, held_out_photos, read_photo
 
+    count, whole_px = material.judged_photos, material.judged_px
     try:
         if material.photos_path is None:
             raise ConfigError("these photos came from no folder")

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 import torch
 
 from oldphoto_core.errors import TrainingError
+from oldphoto_core.training.chunks import WHOLE_PX
 from oldphoto_core.training.data import PhotoBank
 
 if TYPE_CHECKING:
     from oldphoto_core.degradation import Degradation
 
 _LOG = logging.getLogger(__name__)
+
+JUDGED_PHOTOS = 32
+"""Held-out photos that each checkpoint is judged on, from either generator."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,9 @@ class Material:
     old_held_out: PhotoBank | None = None
     photos_path: Path | None = None
     """Where the clean photos came from."""
+    judged_photos: int = JUDGED_PHOTOS
+    judged_px: int = WHOLE_PX
+    """Side of the judged photos."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @classmethod

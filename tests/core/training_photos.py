@@ -36,4 +36,6 @@ def tiny_material() -> Material:
         degradation_held_out=damage,
         old=smooth_photos(3, 2),
         old_held_out=smooth_photos(1, 3),
+        judged_photos=4,
+        judged_px=96,
     )
