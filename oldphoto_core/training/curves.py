@@ -52,20 +52,27 @@ class Curves:
     def _draw(self, path: str) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator, NullFormatter
 
         names = [n for n in dict.fromkeys(n for row in self.rows for n in row) if n not in ("step", "share", "seconds")]
         columns = min(3, len(names)) or 1
         lines = -(-len(names) // columns) or 1
-        figure = Figure(figsize=(4.2 * columns, 2.4 * lines), layout="constrained")
+        figure = Figure(figsize=(4.2 * columns, 2.4 * lines))
         FigureCanvasAgg(figure)
+        # Places by hand: a layout that measures all its labels takes longer than the drawing, at every checkpoint.
         for index, name in enumerate(names):
             points = [(row["step"], row[name]) for row in self.rows if row.get(name) is not None]
             steps, values = np.array(points, dtype=float).T
-            axes = figure.add_subplot(lines, columns, index + 1)
+            left, bottom = (index % columns + 0.15) / columns, (lines - 1 - index // columns + 0.15) / lines
+            axes = figure.add_axes((left, bottom, 0.81 / columns, 0.71 / lines))
             held_out = name.startswith("held_out/")
             axes.plot(steps, values, lw=1.2, marker="." if held_out else None, color="C1" if held_out else "C0")
             axes.set_title(name, fontsize=9)
-            axes.tick_params(labelsize=7)
             if not held_out and name != "rate" and (values > 0).all():
                 axes.set_yscale("log")
+                if values.max() < 10 * values.min():  # hardly a decade: no power of ten to name
+                    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+                    axes.yaxis.set_major_formatter("{x:.3g}")
+                axes.yaxis.set_minor_formatter(NullFormatter())
+            axes.tick_params(labelsize=7)
         figure.savefig(path, format="png", dpi=80)

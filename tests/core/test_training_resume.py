@@ -30,7 +30,7 @@ class Killed(DetectorStage):
 
 
 def options(folder: Path, **changes) -> RunOptions:
-    given = {"budget": Budget(steps=8), "seed": 3, "log_every": 2, "evaluate_every": 4, "checkpoint_minutes": 0.0}
+    given = {"budget": Budget(steps=8), "seed": 3, "log_every": 4, "evaluate_every": 4, "checkpoint_minutes": 0.0}
     return RunOptions(folder, progress=False, **(given | changes))
 
 
@@ -47,8 +47,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
         for name, value in getattr(first, part)["detector"].items():
             assert torch.equal(value, getattr(second, part)["detector"][name]), f"{part} {name} differ"
     assert whole.figures == resumed.figures
+    assert all(0 <= figure <= 1 for figure in whole.figures.values())  # and not NaN, which equals nothing
     rows = [pq.read_table(r.folder / "curves.parquet").select(["step", "focal", "dice"]) for r in (whole, resumed)]
     assert rows[0].equals(rows[1])
+    assert rows[0]["step"].to_pylist() == [4, 8]
     assert (whole.folder / "curves.png").stat().st_size > 1000
 
 
