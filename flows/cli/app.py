@@ -41,7 +41,7 @@ def run_command(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO if debug else logging.CRITICAL, format="%(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=arguments, prog_name="oldphoto", standalone_mode=False)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:  # the reader, such as `head`, had enough

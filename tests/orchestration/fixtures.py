@@ -61,7 +61,7 @@ def warm_prefect(folder: Path) -> None:
 
 
 def oldphoto(
-    *arguments: str | Path, environment: dict[str, str] | None = None, timeout_s: float = 150
+    *arguments: str | Path, environment: dict[str, str] | None = None, timeout_s: float = 500
 ) -> subprocess.CompletedProcess[str]:
     """Runs the command in a process of its own."""
     return subprocess.run(

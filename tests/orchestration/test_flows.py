@@ -166,7 +166,7 @@ def test_a_second_run_does_nothing_and_loads_neither_torch_nor_dask(archive: Arc
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(archive.source), str(archive.home), str(archive.release)],
-        cwd=REPOSITORY, env=dict(os.environ), capture_output=True, text=True, timeout=120,
+        cwd=REPOSITORY, env=dict(os.environ), capture_output=True, text=True, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     totals, read, did_nothing, loaded = json.loads(done.stdout)

@@ -1,0 +1,135 @@
+"""`oldphoto restore-file`, `detect`, `sample`: single files, without Prefect and without a catalogue."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flows.cli.app import run_command
+from tests.orchestration.archives import picture
+from tests.orchestration.fixtures import REPOSITORY
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "grandma.png"
+    Image.fromarray(picture(1)).save(path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _toy_release(release_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLDPHOTO_RELEASE", str(release_folder))
+    monkeypatch.setenv("OLDPHOTO_HOME", str(tmp_path / "home"))
+
+
+def test_a_file_is_restored_beside_its_master(photo: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = photo.read_bytes()
+    target, mask = tmp_path / "out/restored.tif", tmp_path / "mask.png"
+    assert run_command(["restore-file", str(photo), str(target), "--mask-out", str(mask)]) == 0
+    with Image.open(target) as restored, Image.open(mask) as found:
+        assert restored.size == found.size == (96, 72)
+        assert (restored.mode, found.mode) == ("RGB", "L")
+    assert photo.read_bytes() == before
+    assert str(target) in capfd.readouterr().out
+    assert not (tmp_path / "home").exists()
+
+
+def test_scratches_mode_keeps_every_pixel_outside_the_given_mask(photo: Path, tmp_path: Path) -> None:
+    painted = np.zeros((72, 96), np.uint8)
+    painted[20:30, 30:40] = 255
+    mask, target = tmp_path / "painted.png", tmp_path / "restored.png"
+    Image.fromarray(painted).save(mask)
+    arguments = ["restore-file", str(photo), str(target), "--mask", str(mask), "--mode", "scratches"]
+    assert run_command(arguments) == 0
+    with Image.open(photo) as master, Image.open(target) as restored:
+        changed = (np.asarray(master) != np.asarray(restored)).any(axis=2)
+    assert not changed[:, 60:].any()
+    assert not changed[45:].any()
+
+
+def test_a_mask_of_another_size_is_refused(photo: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    mask = tmp_path / "small.png"
+    Image.new("L", (50, 50)).save(mask)
+    assert run_command(["restore-file", str(photo), str(tmp_path / "out.png"), "--mask", str(mask)]) == 1
+    assert "small.png" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["grandma.png", "link.png", "hard.png", "./sub/../grandma.png"])
+@pytest.mark.parametrize("more", [[], ["--overwrite"]])
+def test_the_master_is_never_overwritten(photo: Path, name: str, more: list[str]) -> None:
+    (photo.parent / "sub").mkdir()
+    (photo.parent / "link.png").symlink_to(photo)
+    (photo.parent / "hard.png").hardlink_to(photo)
+    before = photo.read_bytes()
+    assert run_command(["restore-file", str(photo), f"{photo.parent}/{name}", *more]) == 2
+    assert run_command(["detect", str(photo), f"{photo.parent}/{name}", *more]) == 2
+    assert photo.read_bytes() == before
+    assert (photo.parent / "link.png").is_symlink()
+
+
+def test_a_file_that_is_there_is_replaced_only_when_told(photo: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.png"
+    target.write_text("precious")
+    assert run_command(["restore-file", str(photo), str(target)]) == 2
+    assert target.read_text() == "precious"
+    assert run_command(["restore-file", str(photo), str(target), "--overwrite"]) == 0
+    with Image.open(target) as restored:
+        assert restored.size == (96, 72)
+
+
+def test_detect_writes_a_mask(photo: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    mask = tmp_path / "mask.png"
+    assert run_command(["detect", str(photo), str(mask)]) == 0
+    with Image.open(mask) as found:
+        assert (found.size, found.mode) == ((96, 72), "L")
+    assert "% of the photo is damaged" in capfd.readouterr().out
+    assert run_command(["detect", str(photo), str(tmp_path / "mask.jpg")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["{missing}", "{out}"], 1, "No such file"),
+        (["{letter}", "{out}"], 1, "not-an-image"),
+        (["{photo}", "out.gif"], 2, ".tif, .png or .jpg"),
+        (["{photo}", "{jpeg}", "--mode", "scratches"], 2, "bit for bit"),
+        (["{photo}", "{out}", "--device", "cuda:99"], 2, "cuda"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(
+    photo: Path, tmp_path: Path, arguments: list[str], code: int, words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    letter = tmp_path / "letter.jpg"
+    letter.write_text("Dear Sir,\n" * 40)
+    names = {"missing": tmp_path / "none.png", "letter": letter, "photo": photo}
+    names |= {"out": tmp_path / "out.png", "jpeg": tmp_path / "out.jpg"}
+    assert run_command(["restore-file", *(argument.format(**names) for argument in arguments)]) == code
+    said = capfd.readouterr()
+    assert words in said.err
+    assert said.err.count("\n") == 1
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_single_files_and_queries_need_no_prefect(photo: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom flows.cli.app import run_command\n"
+        f"assert run_command(['detect', {str(photo)!r}, {str(tmp_path / 'm.png')!r}]) == 0\n"
+        "run_command(['sql', 'SELECT 1'])\nrun_command(['history'])\n"
+        "assert not {'prefect', 'dask', 'distributed'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_sample_archive_is_not_laid_over_other_files(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/a.jpg").touch()
+    assert run_command(["sample", str(tmp_path / "mine")]) == 2
+    assert "holds other files" in capfd.readouterr().err
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["a.jpg"]
