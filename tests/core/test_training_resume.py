@@ -30,14 +30,14 @@ class Killed(DetectorStage):
 
 
 def options(folder: Path, **changes) -> RunOptions:
-    given = {"budget": Budget(steps=8), "seed": 3, "log_every": 4, "evaluate_every": 4, "checkpoint_minutes": 0.0}
+    given = {"budget": Budget(steps=8), "seed": 3, "log_every": 4, "evaluate_every": 4}
     return RunOptions(folder, progress=False, **(given | changes))
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
     whole = train(DetectorStage(SETTINGS, tiny_material(), seed=3), options(tmp_path / "whole"))
     with pytest.raises(KeyboardInterrupt):
-        train(Killed(SETTINGS, tiny_material(), seed=3), options(tmp_path / "killed"))
+        train(Killed(SETTINGS, tiny_material(), seed=3), options(tmp_path / "killed", checkpoint_minutes=0.0))
     assert Checkpoint.load(tmp_path / "killed/detector" / CHECKPOINT, "cpu").step == 4
     resumed = train(DetectorStage(SETTINGS, tiny_material(), seed=3), options(tmp_path / "killed"))
 
