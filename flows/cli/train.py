@@ -47,6 +47,9 @@ Rate = Annotated[float | None, typer.Option("--lr", min=0, help="Peak learning r
 Seed = Annotated[int, typer.Option(help="Seed of everything drawn.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Resume = Annotated[bool, typer.Option("--resume/--fresh", help="Go on from the last checkpoint, or start over.")]
+Start = Annotated[
+    str | None, typer.Option(help="Release to train on from: `default`, a name in the home, or a folder.")
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of the networks; synthesis has one of its own.")]
 EvaluateEvery = Annotated[int, typer.Option(min=1, help="Steps between two evaluations on held-out photos.")]
 
@@ -66,6 +69,7 @@ def look(
     seed: Seed = 0,
     device: Device = "auto",
     resume: Resume = True,
+    start: Start = None,
     threads: Threads = None,
     evaluate_every: EvaluateEvery = 250,
 ) -> None:
@@ -75,7 +79,9 @@ def look(
         from oldphoto_core.training.stages import train_look
 
         settings = _changed(LookSettings(preset=preset, whole_px=whole_px), batch=batch, rate=lr)
-        options = _options(_run_folder(run, home), steps, minutes, seed, resume, threads, evaluate_every)
+        options = _options(
+            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, evaluate_every
+        )
         _print(train_look(_material(photos, None, textures, device), settings, options))
 
 
@@ -96,6 +102,7 @@ def detector(
     seed: Seed = 0,
     device: Device = "auto",
     resume: Resume = True,
+    start: Start = None,
     threads: Threads = None,
     evaluate_every: EvaluateEvery = 250,
 ) -> None:
@@ -107,7 +114,9 @@ def detector(
         settings = _changed(
             DetectorSettings.for_preset(preset), batch=batch, crop=crop, rate=lr, focal=focal, dice=dice
         )
-        options = _options(_run_folder(run, home), steps, minutes, seed, resume, threads, evaluate_every)
+        options = _options(
+            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, evaluate_every
+        )
         _print(train_detector(_material(photos, None, textures, device), settings, options))
 
 
@@ -132,6 +141,7 @@ def vaes(
     seed: Seed = 0,
     device: Device = "auto",
     resume: Resume = True,
+    start: Start = None,
     threads: Threads = None,
     evaluate_every: EvaluateEvery = 250,
 ) -> None:
@@ -144,7 +154,9 @@ def vaes(
             VaeSettings.for_preset(preset), batch=batch, crop=crop, rate=lr, alpha=alpha,
             latent_adversary=latent_adversary, adversary=adversary,
         )  # fmt: skip
-        options = _options(_run_folder(run, home), steps, minutes, seed, resume, threads, evaluate_every)
+        options = _options(
+            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, evaluate_every
+        )
         for result in train_vaes(_material(photos, old, textures, device), settings, options):
             _print(result)
 
@@ -173,6 +185,7 @@ def translation(
     seed: Seed = 0,
     device: Device = "auto",
     resume: Resume = True,
+    start: Start = None,
     threads: Threads = None,
     evaluate_every: EvaluateEvery = 500,
 ) -> None:
@@ -185,7 +198,9 @@ def translation(
             TranslationSettings.for_preset(preset), batch=batch, crop=crop, rate=lr, pixel=pixel, latent=latent,
             gradient=gradient, adversary=adversary, matching=matching, vgg=vgg, tone=tone,
         )  # fmt: skip
-        options = _options(_run_folder(run, home), steps, minutes, seed, resume, threads, evaluate_every)
+        options = _options(
+            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, evaluate_every
+        )
         _print(train_translation(_material(photos, None, textures, device), settings, options))
 
 
@@ -241,6 +256,18 @@ def _run_folder(run: Path | None, home: Path | None) -> Path:
     return run if run is not None else Settings.load(home).layout.work / "training"
 
 
+def _start(release: str | None, home: Path | None) -> Path | None:
+    """Gives the folder of the release to train on from, its files compared with its card."""
+    if release is None:
+        return None
+    from oldphoto_core.releases import find_release
+
+    known = local_folder(Settings.load(home).releases_url)
+    card = find_release(release, search=[known] if known else [])
+    card.verify()
+    return card.folder
+
+
 def _releases_folder(home: Path | None) -> Path:
     """Gives the folder that a home keeps its releases in."""
     url = Settings.load(home).releases_url
@@ -261,6 +288,7 @@ def _options(
     minutes: float | None,
     seed: int,
     resume: bool,
+    start: Path | None,
     threads: int | None,
     evaluate_every: int,
 ) -> RunOptions:
@@ -273,6 +301,7 @@ def _options(
         folder=run,
         budget=Budget(steps=steps, minutes=minutes),
         seed=seed,
+        start=start,
         fresh=not resume,
         threads=threads,
         evaluate_every=evaluate_every,

@@ -142,6 +142,25 @@ def load_weights(path: Path, networks: Mapping[str, nn.Module]) -> dict[str, Any
     return notes
 
 
+def load_release_weights(folder: Path, networks: Mapping[str, nn.Module]) -> None:
+    """Loads the named networks from a release's folder, to train on from there.
+
+    Raises:
+        TrainingError: the folder holds no such network, or one of other sizes.
+    """
+    from safetensors.torch import load_file
+
+    for name, network in networks.items():
+        path = folder / f"{name}.safetensors"
+        if not path.is_file():
+            raise TrainingError(f"{path} is missing: expected a release with a {name}; give another --start")
+        try:
+            network.load_state_dict({key: tensor.float() for key, tensor in load_file(path).items()})
+        except RuntimeError as error:
+            first = str(error).splitlines()[0]
+            raise TrainingError(f"{path} is of other sizes than this preset's {name}: {first}") from error
+
+
 def write_atomically(path: Path, write: Callable[[str], object]) -> None:
     """Calls `write` with a temporary name beside the path, then moves the result onto the path."""
     path.parent.mkdir(parents=True, exist_ok=True)

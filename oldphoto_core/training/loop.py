@@ -19,7 +19,15 @@ from torch import nn
 
 from oldphoto_core.errors import TrainingError
 from oldphoto_core.training.batches import CropSource
-from oldphoto_core.training.checkpoint import CHECKPOINT, WEIGHTS, Checkpoint, WeightAverage, save_weights, write_json
+from oldphoto_core.training.checkpoint import (
+    CHECKPOINT,
+    WEIGHTS,
+    Checkpoint,
+    WeightAverage,
+    load_release_weights,
+    save_weights,
+    write_json,
+)
 from oldphoto_core.training.curves import Curves
 from oldphoto_core.training.progress import ProgressLine
 from oldphoto_core.training.schedule import Budget, Clock, learning_rate, seeded
@@ -71,6 +79,8 @@ class RunOptions:
     seed: int = 0
     fresh: bool = False
     """Throw away what the stage's folder holds, instead of resuming."""
+    start: Path | None = None
+    """A release's folder whose weights to start from; a checkpoint in the run folder goes before it."""
     checkpoint_minutes: float = 2.0
     evaluate_every: int = 250
     """Steps between two evaluations."""
@@ -227,6 +237,9 @@ def _resume_or_start(stage: Stage, options: RunOptions, folder: Path, average: W
     path = folder / CHECKPOINT
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
+        if options.start:
+            load_release_weights(options.start, stage.networks)
+            load_release_weights(options.start, average.networks)
         return Checkpoint(stage.name, dict(stage.settings) | {"seed": options.seed})
     state = Checkpoint.load(path, stage.device)
     state.require_same(stage.name, dict(stage.settings) | {"seed": options.seed}, path)
