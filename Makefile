@@ -28,7 +28,7 @@ help:
 	@echo 'make clean                             remove caches and builds; .venv, ./restored and ./sample stay'
 	@echo
 	@echo 'PYTHON=python3.12                      another interpreter than python3 (3.11 or later)'
-	@echo 'TORCH_INDEX=https://download.pytorch.org/whl/cpu   PyTorch without CUDA: 0.2 GB instead of 3'
+	@echo 'TORCH_INDEX=<url>                      where PyTorch comes from: its CPU index is 0.2 GB instead of 3'
 
 restore: $(VENV)/.installed
 	@if [ -z "$$SOURCE_FOLDER" ]; then \
