@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from flows.file_locks import FileLock
+from flows.interrupts import let_go
 from storage.catalog.catalogue import Catalogue
 from storage.catalog.leases import work_lease_name
 from storage.errors import CatalogueError
@@ -45,6 +46,7 @@ class WorkLeases:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        let_go(error)
         self._ending.set()
         self._renewing.join(timeout=5)
         try:

@@ -17,7 +17,7 @@ from flows.planning import Batch
 from flows.progress import progress
 from flows.restore_job import RestoreJob, failure
 from flows.run_records import agent
-from flows.runners import WorkerPlan, on_its_workers, task_runner
+from flows.runners import WorkerPlan, on_its_workers, start_workers, task_runner
 from flows.settings import Settings
 from flows.worker import restore_batch
 from oldphoto_core.errors import CoreError
@@ -83,6 +83,7 @@ def restore_batches(
     tally = Tally()
     leases = WorkLeases(catalogue, holder=holder, ttl_s=settings.lease_s, locks_folder=settings.layout.work / "runs")
     with leases, task_runner(settings, plan) as runner:
+        start_workers(runner)
         in_flight_limit = _REMOTE_IN_FLIGHT if settings.scheduler else 2 * plan.workers
         sender = _Sender(runner, settings, plan, job)
         for batch, records in _results(sender, catalogue, leases, tally, deque(batches), in_flight_limit):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
+from flows.interrupts import let_go
 from flows.runners import usable_cores
 from flows.settings import Settings
 from flows.summary import RunSummary
@@ -96,7 +97,8 @@ def recorded_run(
         )
         try:
             yield run
-        except BaseException:
+        except BaseException as error:
+            let_go(error)
             catalogue.finish_run(run.run_id, totals=_totals(run), status="failed")
             raise
         catalogue.finish_run(run.run_id, totals=_totals(run), status="finished")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,6 +90,18 @@ def task_runner(settings: Settings, plan: WorkerPlan) -> DaskTaskRunner:
     if plan.on_gpu:
         cluster_kwargs["resources"] = {"GPU": 1}
     return DaskTaskRunner(cluster_class="distributed.LocalCluster", cluster_kwargs=cluster_kwargs)
+
+
+def start_workers(runner: DaskTaskRunner) -> None:
+    """Starts the runner's cluster, whose processes will not hear Ctrl-C: it is for this process, which ends them.
+
+    Threads and processes inherit the signals that are held back here, and the cluster's thread starts all workers.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        _ = runner.client
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
