@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,13 +19,12 @@ from oldphoto_core.releases.bundle import LoadedRelease, load_release
 from oldphoto_core.releases.card import ReleaseCard, find_release
 from oldphoto_core.restoration.blending import as_grey, keep_tone, mend_scratches, repair_weight
 from oldphoto_core.restoration.fidelity import DAMAGED_ABOVE, RestorationReport, measure_change
+from oldphoto_core.restoration.pixels import checked, mask_to_tensor, quantise, to_array, to_tensor
 from oldphoto_core.restoration.tiling import Tile, map_tiles
 
 Mode = Literal["full", "scratches"]
 ToneChoice = Literal["correct", "keep"]
 
-SMALLEST_PX = 32
-"""Height and width below which a photo is refused."""
 TILE_PX = {"cpu": 1024, "cuda": 2048}
 """Side of a tile's core where none is asked for."""
 LEAVE_ALONE_LEVELS = 1.0
@@ -98,7 +97,7 @@ class Restorer:
         Args:
             image: (H, W, 3) or (H, W), uint8 or uint16, sRGB.
         """
-        return self._detect(_to_tensor(_checked(image)))[0, 0].numpy()
+        return self._detect(to_tensor(checked(image)))[0, 0].numpy()
 
     def restore(
         self,
@@ -122,14 +121,14 @@ class Restorer:
         """
         started = time.perf_counter()
         _check_choices(mode, strength, tone)
-        _checked(image)
-        pixels = _to_tensor(image)
-        damage = self._detect(pixels) if mask is None else _mask_to_tensor(mask, image.shape[:2])
+        checked(image)
+        pixels = to_tensor(image)
+        damage = self._detect(pixels) if mask is None else _maskto_tensor(mask, image.shape[:2])
         monochrome = _monochrome(image)
-        network_image, tiles = self._restore_tiles(pixels, damage)
+        network_image, tiles = self._restore_tiles(pixels, self._acted_on(damage) if mask is None else damage)
 
-        original = _to_array(pixels)
-        restored = np.clip(_to_array(network_image), 0, 1)
+        original = to_array(pixels)
+        restored = np.clip(to_array(network_image), 0, 1)
         mask_array = damage[0, 0].numpy()
         if monochrome != "no":
             restored = as_grey(restored)
@@ -141,7 +140,7 @@ class Restorer:
         if strength < 1:
             restored = original + strength * (restored - original)
 
-        result = _quantise(restored, image)
+        result = quantise(restored, image)
         if mode == "scratches":
             outside = weight <= 0
             result[outside] = image[outside]
@@ -166,8 +165,21 @@ class Restorer:
         return RestorationResult(image=result, mask=mask_array, report=report)
 
     @property
+    def _operating(self) -> Mapping[str, float]:
+        """The operating point that the release's card names."""
+        return self.card.card.get("operating", {})
+
+    @property
     def _threshold(self) -> float:
-        return float(self.card.card.get("operating", {}).get("mask_threshold", DAMAGED_ABOVE))
+        return float(self._operating.get("mask_threshold", DAMAGED_ABOVE))
+
+    def _acted_on(self, probability: Tensor) -> Tensor:
+        """Gives the mask that the network is given: none below `mask_from`, full from `mask_sure` on, a ramp between.
+
+        A detector that is unsure everywhere makes the translation repaint texture that was never damaged.
+        """
+        low, high = self._operating.get("mask_from", 0.0), self._operating.get("mask_sure", 1.0)
+        return ((probability - low) / (high - low)).clamp(0, 1)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
@@ -241,53 +253,7 @@ def _check_choices(mode: str, strength: float, tone: str) -> None:
         raise ConfigError(f"strength must be from 0 to 1, found {strength}")
 
 
-def _checked(image: np.ndarray) -> np.ndarray:
-    """Gives the image back if it can be restored.
-
-    Raises:
-        ConfigError: its shape, dtype or size is not carried.
-    """
-    grey_or_colour = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
-    if not grey_or_colour or image.dtype not in (np.uint8, np.uint16):
-        raise ConfigError(f"expected (H, W) or (H, W, 3), uint8 or uint16; found {image.shape} {image.dtype}")
-    if min(image.shape[:2]) < SMALLEST_PX:
-        raise ConfigError(f"expected at least {SMALLEST_PX} x {SMALLEST_PX} pixels, found {image.shape[:2]}")
-    return image
-
-
 def _monochrome(image: np.ndarray) -> str:
     if image.ndim == 2 or is_neutral_grey(image):
         return "neutral"
     return "toned" if is_toned_grey(image) else "no"
-
-
-def _to_tensor(image: np.ndarray) -> Tensor:
-    """Gives (1, 3, H, W) float32 in [-1, 1] of an image; grey goes to all three channels."""
-    scaled = torch.from_numpy(image.astype(np.float32) * (2 / np.iinfo(image.dtype).max) - 1)
-    if scaled.ndim == 2:
-        return scaled.expand(1, 3, -1, -1).contiguous()
-    return scaled.permute(2, 0, 1)[None].contiguous()
-
-
-def _to_array(tensor: Tensor) -> np.ndarray:
-    """Gives (H, W, 3) float32 in [0, 1] of a tensor (1, 3, H, W) in [-1, 1]."""
-    return ((tensor[0].permute(1, 2, 0) + 1) / 2).contiguous().numpy()
-
-
-def _mask_to_tensor(mask: np.ndarray, size: tuple[int, ...]) -> Tensor:
-    """Gives (1, 1, H, W) float32 in [0, 1] of a mask; uint8 masks are refused, since 1 and 255 cannot be told."""
-    if mask.shape != size:
-        raise ConfigError(f"the mask must be of the photo's height and width: expected {size}, found {mask.shape}")
-    if mask.dtype != np.bool_ and not np.issubdtype(mask.dtype, np.floating):
-        raise ConfigError(f"the mask must be bool, or float in [0, 1]; found {mask.dtype}: divide by its maximum first")
-    values = np.ascontiguousarray(mask, dtype=np.float32)
-    if not (values.min() >= 0 and values.max() <= 1):
-        raise ConfigError(f"the mask must lie in [0, 1]; found {values.min():.3g} to {values.max():.3g}")
-    return torch.from_numpy(values.copy())[None, None]
-
-
-def _quantise(restored: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Gives (H, W, 3) in [0, 1] in the shape and dtype of the input, rounded to the nearest level."""
-    top = np.iinfo(like.dtype).max
-    levels = np.clip(np.rint(restored.astype(np.float64) * top), 0, top).astype(like.dtype)
-    return np.ascontiguousarray(levels[:, :, 0] if like.ndim == 2 else levels)

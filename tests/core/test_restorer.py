@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -189,3 +191,15 @@ def test_an_unknown_release_and_device_are_refused():
 
 def test_detection_alone_is_the_mask_of_a_restoration(restorer):
     assert np.array_equal(restorer.detect(photo()), restorer.restore(photo()).mask)
+
+
+def test_the_card_says_how_sure_the_detector_must_be(restorer):
+    """A probability below the card's `mask_from` leaves a photo as an empty mask would."""
+    card = restorer.card
+    strict = {**card.card, "operating": {"mask_from": 0.999, "mask_sure": 1.0}}
+    strict_restorer = Restorer(replace(restorer.release, card=replace(card, card=strict)), device=torch.device("cpu"))
+    image = photo()
+    empty = restorer.restore(image, mask=np.zeros((96, 131)))
+    assert restorer.detect(image).max() > 0
+    assert np.array_equal(strict_restorer.restore(image).image, empty.image)
+    assert not np.array_equal(restorer.restore(image).image, empty.image)
