@@ -123,7 +123,7 @@ class Restorer:
         _check_choices(mode, strength, tone)
         checked(image)
         pixels = to_tensor(image)
-        damage = self._detect(pixels) if mask is None else _maskto_tensor(mask, image.shape[:2])
+        damage = self._detect(pixels) if mask is None else mask_to_tensor(mask, image.shape[:2])
         monochrome = _monochrome(image)
         network_image, tiles = self._restore_tiles(pixels, self._acted_on(damage) if mask is None else damage)
 
