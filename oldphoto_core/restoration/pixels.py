@@ -39,7 +39,7 @@ def to_array(tensor: Tensor) -> np.ndarray:
     return ((tensor[0].permute(1, 2, 0) + 1) / 2).contiguous().numpy()
 
 
-def _maskto_tensor(mask: np.ndarray, size: tuple[int, ...]) -> Tensor:
+def mask_to_tensor(mask: np.ndarray, size: tuple[int, ...]) -> Tensor:
     """Gives (1, 1, H, W) float32 in [0, 1] of a mask; uint8 masks are refused, since 1 and 255 cannot be told."""
     if mask.shape != size:
         raise ConfigError(f"the mask must be of the photo's height and width: expected {size}, found {mask.shape}")
