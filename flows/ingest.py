@@ -8,8 +8,8 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.futures import as_completed
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.futures import PrefectFuture, as_completed
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.collections import find_collection, policy_of
 from flows.listing import Listing, batches_of, list_source
@@ -121,9 +121,10 @@ def _checked(
     threads = settings.readers or reader_threads()
     limits = DecodeLimits(max_pixels=int(settings.max_megapixels * 1e6))
     waiting = iter(batches_of(entries, threads=threads))
-    with ThreadPoolTaskRunner(max_workers=threads) as runner:
+    pool: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=threads)
+    with pool as runner:
         while some := list(islice(waiting, threads * _IN_FLIGHT)):
-            futures = {
+            futures: dict[PrefectFuture[list[Validated]], list[SourceEntry]] = {
                 runner.submit(check_photos, {"store": store, "entries": batch, "limits": limits}): batch
                 for batch in some
             }

@@ -1,22 +1,21 @@
-"""What is to be done, before anything heavy is loaded: which release, which photos, with which parameters."""
+"""What is to be done, before anything heavy is loaded: which photos, with which parameters, in which batches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from flows.collections import find_collection, given_policy
 from flows.errors import UsageError
-from flows.run_records import agent
+from flows.release_store import release_without_catalogue
 from flows.settings import Settings
 from oldphoto_core import PIXEL_VERSION
-from oldphoto_core.releases import ReleaseCard, find_release
+from oldphoto_core.releases import ReleaseCard
 from storage.catalog.catalogue import Catalogue
 from storage.catalog.collection_queries import KnownCollection, list_collections
 from storage.keys import WorkParameters
-from storage.records import PhotoWork, ReleaseRecord
+from storage.records import PhotoWork
 from storage.urls import local_folder, sqlite_path
 
 
@@ -40,51 +39,6 @@ class Batch:
 
     parameters: WorkParameters
     works: tuple[PhotoWork, ...]
-
-
-def resolve_release(catalogue: Catalogue, settings: Settings) -> ReleaseCard:
-    """The release that stands behind the settings' name, registered in the catalogue.
-
-    `default` is the packaged one, `active` the catalogue's; in an empty catalogue the packaged one becomes active. A
-    name or a folder is taken as it is.
-
-    Raises:
-        oldphoto_core.errors.ReleaseError: there is no such release.
-    """
-    card = _named_release(settings, catalogue.active_release())
-    record = ReleaseRecord(
-        name=card.name,
-        weights_hash=card.weights_hash,
-        preset=card.preset,
-        url=str(card.folder.resolve()),
-        metrics=card.metrics,
-        card=card.card,
-    )
-    catalogue.register_release(record, activate_if_first=settings.release in ("active", "default"), agent=agent())
-    return card
-
-
-def release_without_catalogue(settings: Settings) -> ReleaseCard:
-    """The same for a single file: a home that has a catalogue is asked which release is active, nothing is written."""
-    path = sqlite_path(settings.catalogue_url)
-    if settings.release != "active" or (path is not None and not path.is_file()):
-        return _named_release(settings, None)
-    with Catalogue.open(settings.catalogue_url, create=False) as catalogue:
-        return _named_release(settings, catalogue.active_release())
-
-
-def _named_release(settings: Settings, active: ReleaseRecord | None) -> ReleaseCard:
-    folder = local_folder(settings.releases_url)
-    search = [folder] if folder is not None else []
-    if settings.release != "active":
-        return find_release(settings.release, search=search)
-    if active is None:
-        return find_release("default", search=search)
-    if active.url and (Path(active.url) / "card.json").is_file():
-        card = find_release(active.url)
-        if card.weights_hash == active.weights_hash:
-            return card
-    return find_release(active.name, search=search)
 
 
 def plan_collections(

@@ -9,8 +9,9 @@ from typing import Any
 from prefect import flow
 
 from flows.browsing import complete_browse
-from flows.planning import Batch, CollectionPlan, batches_of, check_settings, plan_collections, resolve_release
+from flows.planning import Batch, CollectionPlan, batches_of, check_settings, plan_collections
 from flows.progress import progress
+from flows.release_store import resolve_release
 from flows.restore_job import RestoreJob
 from flows.restoring import restore_batches
 from flows.run_records import OpenRun, flow_run_id, machine_facts, recorded_run, title_of

@@ -103,7 +103,7 @@ def _home(settings: Settings) -> Verdict:
 
 
 def _release(settings: Settings) -> Verdict:
-    from flows.planning import release_without_catalogue
+    from flows.release_store import release_without_catalogue
     from oldphoto_core import Restorer
 
     card = release_without_catalogue(settings)

@@ -148,7 +148,7 @@ def _decode(path: Path, settings: Settings) -> DecodedImage:
 
 def _restorer(settings: Settings) -> Restorer:
     """The release that the settings name; `active` is the catalogue's where the home has one, else the packaged."""
-    from flows.planning import release_without_catalogue
+    from flows.release_store import release_without_catalogue
     from oldphoto_core import Restorer
 
     card = release_without_catalogue(settings)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from flows.errors import UsageError
 from flows.leases import WorkLeases
-from flows.planning import CollectionPlan, batches_of, plan_collections, release_without_catalogue, resolve_release
+from flows.planning import CollectionPlan, batches_of, plan_collections
+from flows.release_store import release_without_catalogue, resolve_release
 from flows.runners import plan_workers
 from flows.settings import Settings
 from oldphoto_core.errors import ReleaseError
@@ -20,7 +22,6 @@ from storage.records import (
     CollectionRecord,
     PhotoRecord,
     PhotoWork,
-    ReleaseRecord,
     RestorationRecord,
     SourceObjectRecord,
     SourceRef,
@@ -72,25 +73,40 @@ def test_large_photos_make_small_batches() -> None:
     assert [len(batch.works) for batch in batches] == [2, 2, 2]
 
 
-def test_a_release_is_keyed_by_what_its_alias_stands_for(home: Path, release_folder: Path) -> None:
-    card = find_release(release_folder)
+def test_the_active_release_outlives_the_folder_that_it_came_from(home: Path, release_folder: Path) -> None:
+    came_from = home.parent / "came-from"
+    shutil.copytree(release_folder, came_from)
     with Catalogue.open(home / "catalogue.db") as catalogue:
+        card = resolve_release(catalogue, Settings.load(home, release=str(came_from)))
+        assert catalogue.active_release() is None  # a folder that somebody named is a candidate
+        catalogue.activate_release(card.name, agent="archivist")
+        shutil.rmtree(came_from)
         settings = Settings.load(home)
-        catalogue.register_release(
-            ReleaseRecord(name=card.name, weights_hash=card.weights_hash, preset=card.preset, url=str(release_folder))
-        )
-        assert resolve_release(catalogue, settings) == card  # `active`
-    assert release_without_catalogue(settings) == card
-    assert release_without_catalogue(Settings.load(home, release=str(release_folder))) == card
+        assert resolve_release(catalogue, settings).weights_hash == card.weights_hash
+        assert catalogue.active_release().name == card.name  # type: ignore[union-attr]
+    kept = release_without_catalogue(settings)
+    assert (kept.name, kept.folder) == (card.name, home / "releases" / card.name)
+    kept.verify()
+    assert release_without_catalogue(Settings.load(home, release=card.name)) == kept
+
+
+def test_the_packaged_release_becomes_active_in_an_empty_catalogue_alone(home: Path, release_folder: Path) -> None:
+    packaged = find_release("default")
+    assert release_without_catalogue(Settings.load(home)) == packaged
+    with Catalogue.open(home / "catalogue.db") as catalogue:
+        assert resolve_release(catalogue, Settings.load(home)).name == packaged.name
+        assert [(known.name, known.status) for known in catalogue.releases()] == [(packaged.name, "active")]
+    with Catalogue.open(home / "other.db") as catalogue:
+        mine = resolve_release(catalogue, Settings.load(home, release=str(release_folder)))
+        catalogue.activate_release(mine.name, agent="archivist")
+        assert resolve_release(catalogue, Settings.load(home)).name == mine.name
+        statuses = {known.name: known.status for known in catalogue.releases()}
+        assert statuses == {mine.name: "active", packaged.name: "candidate"}
+
+
+def test_a_release_that_nobody_has_is_an_error_that_names_it(home: Path) -> None:
     with pytest.raises(ReleaseError, match="no release 'mine'"):
         release_without_catalogue(Settings.load(home, release="mine"))
-
-
-def test_a_release_named_by_its_folder_does_not_become_active(home: Path, release_folder: Path) -> None:
-    with Catalogue.open(home / "catalogue.db") as catalogue:
-        card = resolve_release(catalogue, Settings.load(home, release=str(release_folder)))
-        assert catalogue.active_release() is None
-        assert [(known.name, known.status) for known in catalogue.releases()] == [(card.name, "candidate")]
 
 
 def test_each_collection_is_restored_by_its_own_policy(home: Path, release_folder: Path) -> None:

@@ -1,0 +1,111 @@
+"""Releases behind their aliases, and copies of them, so that an archive outlives the installation that made it.
+
+The packaged release is one folder, and an upgrade puts other weights into it. What a catalogue calls active must still
+be there then: each release that is used is kept under its own name in the store of releases.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flows.run_records import agent
+from flows.settings import Settings
+from oldphoto_core.errors import ReleaseError
+from oldphoto_core.releases import ReleaseCard, find_release
+from storage.catalog.catalogue import Catalogue
+from storage.objects import ObjectStore
+from storage.records import ReleaseRecord
+from storage.urls import local_folder, sqlite_path
+
+CARD = "card.json"
+
+
+def resolve_release(catalogue: Catalogue, settings: Settings) -> ReleaseCard:
+    """The release that stands behind the settings' name, registered in the catalogue.
+
+    `default` is the packaged one, `active` the catalogue's. The packaged one becomes active in a catalogue that has
+    none, and is a candidate in any other. A name or a folder is taken as it is.
+
+    Raises:
+        oldphoto_core.errors.ReleaseError: there is no such release.
+    """
+    if settings.release == "active":
+        packaged = _packaged()
+        if packaged is not None:
+            _register(catalogue, settings, packaged, may_become_active=True)
+    card = _named(settings, catalogue.active_release())
+    _register(catalogue, settings, card, may_become_active=settings.release in ("active", "default"))
+    return card
+
+
+def release_without_catalogue(settings: Settings) -> ReleaseCard:
+    """The same for a single file: a home that has a catalogue is asked which release is active, nothing is written."""
+    path = sqlite_path(settings.catalogue_url)
+    if settings.release != "active" or (path is not None and not path.is_file()):
+        return _named(settings, None)
+    with Catalogue.open(settings.catalogue_url, create=False) as catalogue:
+        return _named(settings, catalogue.active_release())
+
+
+def _packaged() -> ReleaseCard | None:
+    try:
+        return find_release("default")
+    except ReleaseError:  # an installation that was made without one
+        return None
+
+
+def _named(settings: Settings, active: ReleaseRecord | None) -> ReleaseCard:
+    if settings.release != "active":
+        return _find(settings, settings.release)
+    return _find(settings, active.name if active is not None else "default")
+
+
+def _find(settings: Settings, name_or_path: str) -> ReleaseCard:
+    """The release, from the package, a folder, or the store of releases; from a bucket it is fetched first."""
+    kept_in = local_folder(settings.releases_url)
+    if kept_in is not None:
+        return find_release(name_or_path, search=[kept_in])
+    fetched_in = settings.layout.work / "releases"
+    try:
+        return find_release(name_or_path, search=[fetched_in])
+    except ReleaseError:
+        if not _fetch(settings, name_or_path, fetched_in):
+            raise
+    return find_release(name_or_path, search=[fetched_in])
+
+
+def _register(catalogue: Catalogue, settings: Settings, card: ReleaseCard, *, may_become_active: bool) -> None:
+    _keep(settings, card)
+    record = ReleaseRecord(
+        name=card.name,
+        weights_hash=card.weights_hash,
+        preset=card.preset,
+        url=_store(settings).object_url(card.name),
+        metrics=card.metrics,
+        card=card.card,
+    )
+    catalogue.register_release(record, activate_if_first=may_become_active, agent=agent())
+
+
+def _keep(settings: Settings, card: ReleaseCard) -> None:
+    """Copies the release into the store, its card last, unless it is there."""
+    store = _store(settings)
+    if not store.exists(f"{card.name}/{CARD}"):
+        for name in (*card.files, CARD):
+            store.write_bytes_atomic(f"{card.name}/{name}", (card.folder / name).read_bytes())
+
+
+def _fetch(settings: Settings, name: str, folder: Path) -> bool:
+    """Copies a release from a bucket; False where it is not there."""
+    store = _store(settings)
+    if "/" in name or not store.exists(f"{name}/{CARD}"):
+        return False
+    here = ObjectStore(folder)
+    names = [entry.key for entry in store.list() if entry.key.startswith(f"{name}/")]
+    for key in sorted(names, key=lambda key: key.endswith(CARD)):
+        here.write_bytes_atomic(key, store.read_bytes(key))
+    return True
+
+
+def _store(settings: Settings) -> ObjectStore:
+    return ObjectStore(settings.releases_url, settings.store_options(settings.releases_url))
