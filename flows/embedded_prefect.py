@@ -56,9 +56,15 @@ def embedded_prefect(
         quiet: Prefect says nothing in this process; errors come as exceptions, and are told once.
 
     Raises:
-        PrefectUnavailable: the server did not start in time; the message names its log.
+        PrefectUnavailable: the server did not start in time, and the message names its log; or the one that was named
+            does not answer.
     """
     if api_url:
+        if not _is_healthy(api_url, timeout_s=10, opener=urllib.request.build_opener()):
+            raise PrefectUnavailable(
+                f"no Prefect server answers at {api_url}/health; correct PREFECT_API_URL or start that server, or "
+                "unset the variable, and a server of this run's own is started"
+            )
         with _environment({**_TOLD, **(_QUIET if quiet else {}), "PREFECT_API_URL": api_url}):
             yield api_url
         return
@@ -130,10 +136,13 @@ def _address(folder: Path) -> str | None:
         return None
 
 
-def _is_healthy(url: str) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def _is_healthy(
+    url: str, *, timeout_s: float = 2, opener: urllib.request.OpenerDirector | None = None
+) -> bool:
+    """Whether a server answers; without an opener, no proxy is asked, which a loopback address would not survive."""
+    opener = opener or urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"{url}/health", timeout=2) as answer:
+        with opener.open(f"{url}/health", timeout=timeout_s) as answer:
             return answer.status == 200
     except (urllib.error.URLError, OSError):
         return False

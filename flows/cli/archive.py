@@ -28,7 +28,7 @@ from flows.cli.options import (
     Workers,
     given,
 )
-from flows.errors import UsageError
+from flows.errors import PrefectUnavailable, UsageError
 from flows.settings import Settings
 from flows.summary import RunSummary
 from storage.urls import local_folder
@@ -164,8 +164,16 @@ def flows_ready(
     with TerminalProgress() as bars, telling(bars):
         bars.begin("Starting Prefect")
         folder = settings.layout.prefect
-        with embedded_prefect(folder, api_url=settings.prefect_api_url, quiet=not settings.debug):
-            yield settings
+        with embedded_prefect(folder, api_url=settings.prefect_api_url, quiet=not settings.debug) as url:
+            import httpx  # Prefect's own, loaded by now
+
+            try:
+                yield settings
+            except httpx.TransportError as error:
+                raise PrefectUnavailable(
+                    f"the Prefect server at {url} does not answer any more ({error}); "
+                    "run the same command again and it goes on where it was"
+                ) from error
 
 
 def _require_source(source: str) -> None:

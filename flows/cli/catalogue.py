@@ -68,7 +68,7 @@ def history(
 def sql(
     query: Annotated[str, typer.Argument(help="One SELECT.")],
     format: FormatOption = Format.table,
-    timeout_s: Annotated[float | None, typer.Option(min=0.1, help="Time limit.  [default: 30]")] = None,
+    timeout_s: Annotated[float | None, typer.Option(min=0.1, help=r"Time limit in seconds. \[default: 30]")] = None,
     home: Home = None,
 ) -> None:
     """Ask the catalogue, read-only."""

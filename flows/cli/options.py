@@ -16,7 +16,7 @@ _HOW, _WHERE = "How to restore", "What to run on"
 
 Home = Annotated[
     Path | None,
-    typer.Option(help="Folder of the installation.  [default: $OLDPHOTO_HOME, else ./restored]", show_default=False),
+    typer.Option(help=r"Folder of the installation. \[default: $OLDPHOTO_HOME, else ./restored]", show_default=False),
 ]
 Mode = Annotated[
     str | None,
@@ -58,7 +58,7 @@ Scheduler = Annotated[
 BatchSize = Annotated[int | None, typer.Option(help="Photos a task restores.", rich_help_panel=_WHERE)]
 Recursive = Annotated[
     bool | None,
-    typer.Option("--recursive/--flat", help="Take folders below too.  [default: as before, at first --recursive]"),
+    typer.Option("--recursive/--flat", help=r"Take folders below too. \[default: as before, at first --recursive]"),
 ]
 Recheck = Annotated[bool, typer.Option("--recheck", help="Read files again that have not changed by size and time.")]
 Ignore = Annotated[

@@ -10,9 +10,12 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
+from flows.cli.archive import flows_ready
 from flows.embedded_prefect import embedded_prefect
+from flows.errors import PrefectUnavailable
 from flows.file_locks import FileLock, is_locked
 from flows.prefect_server import SERVER_LOCK
 from tests.orchestration.fixtures import REPOSITORY, warm_prefect
@@ -88,10 +91,30 @@ def test_runs_of_one_home_share_a_server_that_ends_when_the_last_of_them_is_kill
     assert "Traceback" not in (folder / "server.log").read_text()
 
 
-def test_a_server_that_runs_already_is_used_as_it_is(tmp_path: Path) -> None:
-    with embedded_prefect(tmp_path / "prefect", api_url="http://127.0.0.1:9/api") as url:
-        assert os.environ["PREFECT_API_URL"] == url == "http://127.0.0.1:9/api"
+def test_a_server_that_runs_already_is_used_as_it_is(tmp_path: Path, prefect_server: str) -> None:
+    with embedded_prefect(tmp_path / "prefect", api_url=prefect_server) as url:
+        assert os.environ["PREFECT_API_URL"] == url == prefect_server
     assert not (tmp_path / "prefect").exists()
+
+
+def test_a_named_server_that_does_not_answer_is_said_at_once(tmp_path: Path) -> None:
+    refused = "no Prefect server answers at http://127.0.0.1:9/api/health; correct PREFECT_API_URL"
+    with (
+        pytest.raises(PrefectUnavailable, match=refused),
+        embedded_prefect(tmp_path / "prefect", api_url="http://127.0.0.1:9/api"),
+    ):
+        pytest.fail("ran without a server")
+
+
+def test_a_server_that_is_lost_on_the_way_is_told_as_such(
+    tmp_path: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    with (
+        pytest.raises(PrefectUnavailable, match=f"{prefect_server} does not answer any more.*run the same command"),
+        flows_ready(tmp_path / "home", {}),
+    ):
+        httpx.get("http://127.0.0.1:9/api/flows")  # what Prefect's client meets once its server is gone
 
 
 def test_a_lock_is_free_once_its_holder_is_killed(tmp_path: Path) -> None:
