@@ -37,8 +37,10 @@ def intact_attention(
     value = torch.cat([value, fallback.to(value.dtype).expand(batch, 1, -1)], dim=1)
     open_keys = torch.cat([intact, none_left[:, None]], dim=1)  # (B, M + 1)
     bias = torch.zeros(open_keys.shape, dtype=query.dtype, device=query.device).masked_fill(~open_keys, float("-inf"))
-    bias = bias[:, None, :].expand(-1, query.shape[1], -1)  # (B, N, M + 1), a view: nothing of that size is stored
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scale)
+    bias = bias[:, None, None, :].expand(-1, 1, query.shape[1], -1)  # (B, 1, N, M + 1), a view: N x M is never stored
+    # With a dimension for heads: without one the fused kernels are passed over, and all N x M products are kept.
+    query, key, value = query[:, None], key[:, None], value[:, None]
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scale)[:, 0]
 
 
 class PartialNonLocal(nn.Module):

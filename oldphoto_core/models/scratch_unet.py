@@ -37,7 +37,7 @@ def top_hats(image: Tensor) -> Tensor:
     damage the larger of the two alone, with nothing learned, has an AUC of 0.72. A small network that is given them
     need not spend its first thousand steps on finding them.
     """
-    luma = (image * image.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(dim=1, keepdim=True)
+    luma = (image * image.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(dim=1, keepdim=True).contiguous()
     hats = []
     for side in HAT_SIDES_PX:
         widest = _spread(luma, side)
@@ -47,8 +47,9 @@ def top_hats(image: Tensor) -> Tensor:
 
 
 def _spread(x: Tensor, side: int) -> Tensor:
-    """Gives the largest value within a square."""
-    return F.max_pool2d(x, side, stride=1, padding=side // 2)
+    """Gives the largest value within a square: along rows, then along columns, a tenth of the work of both at once."""
+    down = F.max_pool2d(x, (side, 1), stride=1, padding=(side // 2, 0))
+    return F.max_pool2d(down, (1, side), stride=1, padding=(0, side // 2))
 
 
 class GatedScratchUNet(nn.Module):

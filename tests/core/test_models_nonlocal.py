@@ -89,3 +89,13 @@ def test_tokens_serve_as_sources():
 def test_fusion_takes_the_gathered_branch_where_damaged(mask, expected):
     local, gathered = torch.full((1, 1, 2, 2), 2.0), torch.full((1, 1, 2, 2), 5.0)
     assert torch.equal(fuse(torch.full((1, 1, 2, 2), mask), local, gathered), torch.full((1, 1, 2, 2), expected))
+
+
+def test_memory_does_not_grow_with_the_square_of_the_photo():
+    places, width = 4096, 16
+    query, key, value = torch.randn(3, 1, places, width)
+    intact = torch.rand(1, places) > 0.2
+    with torch.profiler.profile(profile_memory=True) as profile, torch.no_grad():
+        intact_attention(query, key, value, intact, torch.zeros(width))
+    taken = max(event.cpu_memory_usage for event in profile.events())
+    assert taken < places * places  # bytes; one attention matrix has four times as many
