@@ -22,7 +22,7 @@ class Settings(StorageSettings):
     tone: Literal["correct", "keep"] = Field(default="correct", description="undo fading and toning, or keep them")
     strength: float = Field(default=1.0, ge=0, le=1, description="0 gives the master back, 1 the whole restoration")
     output_format: Literal["auto", "tif", "png", "jpg"] = Field(
-        default="auto", description="auto: TIFF for a TIFF master, else PNG; jpg loses detail"
+        default="auto", description="auto: TIFF for a TIFF master, else PNG; jpg loses detail and transparency"
     )
 
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")

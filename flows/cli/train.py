@@ -98,6 +98,9 @@ def detector(
     crop: Crop = None,
     lr: Rate = None,
     focal: Annotated[float | None, typer.Option(min=0, help="Weight of the focal loss.")] = None,
+    gamma: Annotated[
+        float | None, typer.Option(min=0, help="Focus of the focal loss; 0 is cross entropy, the paper has 2.")
+    ] = None,
     dice: Annotated[float | None, typer.Option(min=0, help="Weight of the Dice loss.")] = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -112,7 +115,7 @@ def detector(
         from oldphoto_core.training.stages import train_detector
 
         settings = _changed(
-            DetectorSettings.for_preset(preset), batch=batch, crop=crop, rate=lr, focal=focal, dice=dice
+            DetectorSettings.for_preset(preset), batch=batch, crop=crop, rate=lr, focal=focal, gamma=gamma, dice=dice
         )
         options = _options(
             _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, evaluate_every
@@ -176,6 +179,7 @@ def translation(
     crop: Crop = None,
     lr: Rate = None,
     pixel: Annotated[float | None, typer.Option(min=0, help="Weight of Charbonnier on the image.")] = None,
+    squared: Annotated[float | None, typer.Option(min=0, help="Weight of the squared error on the image.")] = None,
     latent: Annotated[float | None, typer.Option(min=0, help="Weight of the latent L1 (eq. 5).")] = None,
     gradient: Annotated[float | None, typer.Option(min=0, help="Weight of the gradient L1.")] = None,
     adversary: Annotated[float | None, typer.Option(min=0, help="Weight of the LSGAN (eq. 5).")] = None,
@@ -195,7 +199,8 @@ def translation(
         from oldphoto_core.training.translation import TranslationSettings
 
         settings = _changed(
-            TranslationSettings.for_preset(preset), batch=batch, crop=crop, rate=lr, pixel=pixel, latent=latent,
+            TranslationSettings.for_preset(preset), batch=batch, crop=crop, rate=lr, pixel=pixel, squared=squared,
+            latent=latent,
             gradient=gradient, adversary=adversary, matching=matching, vgg=vgg, tone=tone,
         )  # fmt: skip
         options = _options(

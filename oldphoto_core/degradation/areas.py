@@ -1,4 +1,4 @@
-"""Drawn areas of damage: crack networks, holes, worn borders, stains and fingerprints, each where a field says so."""
+"""Drawn areas of damage: crack networks, holes, worn borders, tape, stains and fingerprints, where a field says so."""
 
 from __future__ import annotations
 
@@ -78,6 +78,33 @@ def worn_border(dice: Dice, severity: Tensor, size: Size) -> Tensor:
     inside = width * (0.7 + 0.6 * patches) - edge - rough * width * 0.4
     feather = each(dice.log_uniform(0.8, 5, count)) * 2 / min(size)
     return smoothstep(inside, -feather / 2, feather / 2)
+
+
+def tape(dice: Dice, severity: Tensor, size: Size) -> Tensor:
+    """Gives (B, 1, H, W): strips of adhesive tape, cut off with a serrated blade, lifting in places."""
+    count = len(severity)
+    y, x = coordinates(size, dice.device)
+    covered = torch.zeros(count, 1, *size, device=dice.device)
+    for strip in range(2):
+        centre = dice.uniform(-0.95, 0.95, count, 2)
+        square = dice.send(dice.chance(0.5, count))
+        turn = torch.where(
+            square,
+            dice.send(dice.integers(0, 1, count)) * math.pi / 2 + dice.normal(count) * 0.05,
+            dice.uniform(0, math.pi, count),
+        )
+        turn = turn[:, None, None, None]
+        dy, dx = y - centre[:, 0, None, None, None], x - centre[:, 1, None, None, None]
+        along, across = dy * turn.sin() + dx * turn.cos(), (dy * turn.cos() - dx * turn.sin()).abs()
+        teeth = 0.012 * torch.sin(across * each(dice.uniform(90, 220, count)))
+        half_width = each(dice.log_uniform(0.04, 0.14, count))
+        half_length = each(dice.log_uniform(0.15, 1.2, count) * (0.6 + 0.6 * dice.send(severity)))
+        inside = torch.minimum(half_length - along.abs() + teeth, half_width - across)
+        lies = smoothstep(inside, 0.0, 2.5 / min(size))
+        there = dice.chance(1.0 if strip == 0 else 0.3, count)
+        covered = torch.maximum(covered, lies * each(dice.send(there).float()))
+    lifting = 0.75 + 0.25 * fractal_noise(dice, count, size, cells=6, octaves=3)
+    return covered * lifting.clamp(0, 1) * each(dice.uniform(0.25, 0.85, count))
 
 
 def fingerprints(dice: Dice, count: int, size: Size) -> Tensor:

@@ -52,6 +52,7 @@ class Recipe:
     p_hair: float = 0.25
     p_hole: float = 0.22
     p_border: float = 0.12
+    p_tape: float = 0.06
 
     p_scanner_blur: float = 0.5
     p_resize: float = 0.4

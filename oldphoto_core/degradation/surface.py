@@ -69,7 +69,7 @@ class Surface:
                 self.image[index] = change(self.image[index], self.severity[chosen])
 
     def add_structured(self) -> None:
-        """Adds stains, folds, cracks, scratches, dust, hair, holes and worn edges, from the print upwards."""
+        """Adds stains, folds, cracks, holes, worn edges, tape, scratches, dust and hair, from the print upwards."""
         recipe = self.recipe
         self._each_chosen(recipe.p_stain, self._stain)
         self._each_chosen(recipe.p_foxing, self._foxing)
@@ -78,6 +78,7 @@ class Surface:
         self._each_chosen(recipe.p_crease, self._crease)
         self._each_chosen(recipe.p_hole, self._hole)
         self._each_chosen(recipe.p_border, self._border)
+        self._each_chosen(recipe.p_tape, self._tape)
         self._each_chosen(recipe.p_scratch, self._scratch)
         self._each_chosen(recipe.p_dust, self._dust)
         self._each_chosen(recipe.p_hair, self._hair)
@@ -190,6 +191,15 @@ class Surface:
     def _border(self, index: Tensor, severity: Tensor, count: int) -> None:
         alpha = areas.worn_border(self.dice, severity, self.size)
         self._lay(index, alpha, self._bared_paper(index, count))
+
+    def _tape(self, index: Tensor, severity: Tensor, count: int) -> None:
+        """Adhesive tape: clear at first, amber after decades."""
+        dice = self.dice
+        alpha = areas.tape(dice, severity, self.size)
+        amber = dice.send(torch.tensor([0.85, 0.68, 0.38])) * dice.uniform(0.75, 1.15, count)[:, None]
+        aged = dice.uniform(0, 1, count)[:, None]
+        pale = dice.uniform(0.6, 0.95, count)[:, None]
+        self._lay(index, alpha, each((pale + (amber - pale) * aged).clamp(0, 1)))
 
     def _bared_paper(self, index: Tensor, count: int) -> Tensor:
         """Gives (N, 3, H, W): the print's own paper, as its highlights show it, or another's."""

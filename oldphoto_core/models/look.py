@@ -108,17 +108,22 @@ def whole_window(batch: int, device: torch.device | str = "cpu") -> Tensor:
 
 
 class Look(nn.Module):
-    """The network that looks at a thumbnail and its mask; about 0.3 M weights in `archive`."""
+    """The network that looks at a thumbnail and its mask; about 0.4 M weights in `archive`.
+
+    Beside the thumbnail it is given each channel's *rank*: the share of the channel's pixels that are darker. No
+    monotone curve changes a rank, so that what fading and toning leave alone is there to be read, and a toned grey
+    print shows as three ranks alike.
+    """
 
     def __init__(self, config: LookConfig) -> None:
         super().__init__()
         fine, coarse = config.width, config.width * 3 // 2
-        self.stem = nn.Conv2d(4, fine, 8, stride=TOKEN_PX, padding=2)
+        self.stem = nn.Conv2d(7, fine, 8, stride=TOKEN_PX, padding=2)
         self.fine = GatedStack(fine, config.depth)
         self.to_tokens = nn.Conv2d(fine, config.token_size, 1)
         self.down = nn.Conv2d(fine, coarse, 2, stride=2)
         self.coarse = GatedStack(coarse, config.depth)
-        statistics = 3 * _QUANTILES + 9
+        statistics = 3 * _QUANTILES + 9 + 12
         self.summary = nn.Sequential(nn.Linear(coarse + statistics, 256), nn.GELU(), nn.Linear(256, 256), nn.GELU())
         self.to_condition = nn.Linear(256, config.condition_size)
         self.to_numbers = nn.Linear(256, GLOBAL_NUMBERS)
@@ -130,28 +135,57 @@ class Look(nn.Module):
 
     def forward(self, thumbnail: Tensor, thumbnail_mask: Tensor) -> Glance:
         """Looks at (B, 3, 64, 64) in [-1, 1] and (B, 1, 64, 64) in [0, 1]."""
-        fine = self.fine(self.stem(torch.cat([thumbnail, thumbnail_mask], dim=1)))  # (B, W, 16, 16)
+        quantiles = _quantiles(thumbnail)
+        ranks = _ranks(thumbnail, quantiles)
+        seen = torch.cat([thumbnail, ranks, thumbnail_mask], dim=1)
+        fine = self.fine(self.stem(seen))  # (B, W, 16, 16)
         coarse = self.coarse(self.down(fine))  # (B, 1.5 W, 8, 8)
-        pooled = torch.cat([coarse.float().mean(dim=(2, 3)), _statistics(thumbnail)], dim=1)
+        pooled = torch.cat([coarse.float().mean(dim=(2, 3)), _statistics(thumbnail, quantiles, ranks)], dim=1)
         summary = self.summary(pooled)
         grid = self.to_grid(coarse + self.summary_to_grid(summary)[:, :, None, None])
         # A token is a source only where no pixel of its patch, widened by half a token each way, is mostly damaged.
         worst = F.max_pool2d(thumbnail_mask.float(), 2 * TOKEN_PX, stride=TOKEN_PX, padding=TOKEN_PX // 2)
         return Glance(
-            tone=Tone.from_raw(grid, self.to_numbers(summary)),
+            tone=Tone.from_raw(grid, self.to_numbers(summary), *_range(quantiles)),
             condition=self.to_condition(summary).float(),
             tokens=self.to_tokens(fine).flatten(2).transpose(1, 2).float(),
             token_intact=worst.flatten(1) < 0.5,
         )
 
 
-def _statistics(thumbnail: Tensor) -> Tensor:
-    """Gives colour statistics (B, 57): quantiles a channel, mean, and covariance, of values in [-1, 1]."""
+def _quantiles(thumbnail: Tensor) -> Tensor:
+    """Gives (B, 3, 16) values in [-1, 1], from each channel's darkest 1 in 200 to its lightest."""
+    ordered = thumbnail.float().flatten(2).sort(dim=2).values
+    picks = torch.linspace(0.005, 0.995, _QUANTILES, device=thumbnail.device) * (ordered.shape[2] - 1)
+    return ordered[:, :, picks.round().long()]
+
+
+def _range(quantiles: Tensor) -> tuple[Tensor, Tensor]:
+    """Gives the ends of each channel's range, (B, 3) each, in [0, 1]."""
+    return ((quantiles[:, :, 0] + 1) / 2).clamp(0, 1), ((quantiles[:, :, -1] + 1) / 2).clamp(0, 1)
+
+
+def _ranks(thumbnail: Tensor, quantiles: Tensor) -> Tensor:
+    """Gives (B, 3, S, S) in [-1, 1]: the share of its channel that is darker, straight between the quantiles."""
+    steps = quantiles.diff(dim=2).clamp_min(1e-3)
+    value = thumbnail.float()
+    ranks = torch.zeros_like(value)
+    for k in range(_QUANTILES - 1):
+        start, step = quantiles[:, :, k, None, None], steps[:, :, k, None, None]
+        ranks = ranks + ((value - start) / step).clamp(0, 1)
+    return ranks * (2 / (_QUANTILES - 1)) - 1
+
+
+def _statistics(thumbnail: Tensor, quantiles: Tensor, ranks: Tensor) -> Tensor:
+    """Gives numbers (B, 69): quantiles, means and covariance of values in [-1, 1], contrasts, and colour by rank."""
     flat = thumbnail.float().flatten(2)  # (B, 3, N)
-    ordered = flat.sort(dim=2).values
-    picks = torch.linspace(0.005, 0.995, _QUANTILES, device=flat.device) * (flat.shape[2] - 1)
-    quantiles = ordered[:, :, picks.round().long()].flatten(1)  # (B, 3 * 16)
     centred = flat - flat.mean(dim=2, keepdim=True)
     covariance = centred @ centred.transpose(1, 2) / flat.shape[2]  # (B, 3, 3)
     upper = torch.triu_indices(3, 3, device=flat.device)
-    return torch.cat([quantiles, flat.mean(dim=2), covariance[:, upper[0], upper[1]] * 4], dim=1)
+    contrast = (quantiles[:, :, -1] - quantiles[:, :, 0]).clamp_min(0.02).log()  # (B, 3)
+    middle = (quantiles[:, :, 10] - quantiles[:, :, 5]).clamp_min(0.01).log()
+    apart = ranks - ranks.roll(1, dims=1)  # (B, 3, S, S): between each two channels
+    colour = torch.cat([apart.abs().mean(dim=(2, 3)), apart.square().mean(dim=(2, 3)).sqrt()], dim=1) * 4  # (B, 6)
+    return torch.cat(
+        [quantiles.flatten(1), flat.mean(dim=2), covariance[:, upper[0], upper[1]] * 4, contrast, middle, colour], dim=1
+    )

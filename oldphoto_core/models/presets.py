@@ -37,7 +37,7 @@ class Preset:
 
 ARCHIVE = Preset(
     name="archive",
-    detector=DetectorConfig(kind="gated", widths=(12, 24, 48, 72, 96), depth=1),
+    detector=DetectorConfig(kind="folded", widths=(32, 64, 96, 128)),
     vae=VAEConfig(kind="linear", latent_channels=48, width=64, depth=1),
     translation=TranslationConfig(
         kind="gated",
@@ -64,7 +64,7 @@ PAPER = Preset(
 
 TINY = Preset(
     name="tiny",
-    detector=DetectorConfig(kind="gated", widths=(4, 8, 8), depth=1),
+    detector=DetectorConfig(kind="folded", widths=(8, 16, 16), depth=1),
     vae=VAEConfig(kind="linear", latent_channels=48, width=8, depth=1),
     translation=TranslationConfig(
         kind="gated",

@@ -8,24 +8,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oldphoto_core.models.blocks import GatedStack, upsample_conv
-
 
 @dataclass(frozen=True)
 class DetectorConfig:
     """Sizes of a detector.
 
     Attributes:
-        kind: `gated` (archive, colour) or `plain` (the authors', grey).
-        widths: channels from full resolution down, halving each time.
-        depth: blocks at each resolution (archive).
+        kind: `folded` (archive, colour) or `plain` (the authors', grey).
+        widths: channels from the finest level down, each at half the resolution of the one before.
+        depth: convolutions at each level on the way down (archive).
     """
 
     kind: str
     widths: tuple[int, ...]
-    depth: int = 1
+    depth: int = 2
 
 
+FOLD = 2
+"""Pixels a side that are folded into one place at the finest level (archive)."""
 HAT_SIDES_PX = (5, 11)
 """Sides of the squares of the top-hats: bright or dark structures narrower than this stand out."""
 
@@ -52,43 +52,56 @@ def _spread(x: Tensor, side: int) -> Tensor:
     return F.max_pool2d(down, (1, side), stride=1, padding=(0, side // 2))
 
 
-class GatedScratchUNet(nn.Module):
-    """A compact U-Net in colour without statistics over space; about 0.26 M weights in `archive`.
+class FoldedScratchUNet(nn.Module):
+    """A compact U-Net in colour; about 0.9 M weights in `archive`.
 
-    Full resolution sees two plain 3x3 convolutions, before and after the rest, because a fine scratch is one pixel
-    wide there; everything wider happens below. Besides the colours it is given top-hats of the luma.
+    Each square of 2x2 pixels is folded into the channels of one place and unfolded at the end: a scratch of one pixel
+    keeps its place, and no convolution runs at full resolution, where a few channels cost most. Besides the colours it
+    is given top-hats of the luma. Batch norm is, once trained, a fixed factor and offset a channel: no statistic is
+    taken over the photo, so that tiles see what the whole photo would.
     """
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
-        widths = config.widths
+        widths, depth = config.widths, config.depth
         lowest = len(widths) - 1
-        self.total_stride = 2**lowest
-        in_blocks = sum(2**level * config.depth * (1 if level == lowest else 2) for level in range(1, lowest + 1))
-        at_full = 3 + max(HAT_SIDES_PX) - 1  # three 3x3 convolutions, and an opening
-        self.reach_px: int | None = at_full + in_blocks + self.total_stride - 1
-        self.stem = nn.Conv2d(3 + 2 * len(HAT_SIDES_PX), widths[0], 3, padding=1)
+        self.total_stride = FOLD * 2**lowest
+        in_cells = sum(2**level * (depth + (level < lowest)) for level in range(lowest + 1)) + 1  # and the head
+        at_full = max(HAT_SIDES_PX) - 1  # an opening
+        self.reach_px: int | None = at_full + FOLD * in_cells + self.total_stride - 1
+        folded = FOLD**2 * (3 + 2 * len(HAT_SIDES_PX))
+        self.stem = _stack(folded, widths[0], depth)
         self.downs = nn.ModuleList(
-            nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths[:-1], widths[1:], strict=True)
+            nn.Sequential(nn.Conv2d(a, b, 2, stride=2), *_stack(b, b, depth))
+            for a, b in zip(widths[:-1], widths[1:], strict=True)
         )
-        self.stacks_in = nn.ModuleList(GatedStack(width, config.depth) for width in widths[1:])
-        self.ups = nn.ModuleList(upsample_conv(b, a) for a, b in zip(widths[:-1], widths[1:], strict=True))
-        self.stacks_out = nn.ModuleList(GatedStack(width, config.depth) for width in widths[1:-1])
-        self.merge = nn.Conv2d(2 * widths[0], widths[0], 3, padding=1)
-        self.head = nn.Conv2d(widths[0], 1, 3, padding=1)
+        self.ups = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.merges = nn.ModuleList(_stack(2 * a, a, 1) for a in widths[:-1])
+        self.head = nn.Conv2d(widths[0], FOLD**2, 3, padding=1)
         nn.init.constant_(self.head.bias, -3.0)  # damage is rare: start from "intact"
 
     def forward(self, image: Tensor) -> Tensor:
         """Gives logits (B, 1, H, W) float32 of an image (B, 3, H, W) in [-1, 1], any height and width."""
         padded, (height, width) = pad_to_multiple(image, self.total_stride)
-        levels = [F.relu(self.stem(torch.cat([padded, top_hats(padded)], dim=1)))]
-        for down, stack in zip(self.downs, self.stacks_in, strict=True):
-            levels.append(stack(down(levels[-1])))
-        x = levels[-1]
-        for level in range(len(levels) - 2, 0, -1):
-            x = self.stacks_out[level - 1](levels[level] + self.ups[level](x))
-        x = F.relu(self.merge(torch.cat([levels[0], self.ups[0](x)], dim=1)))
-        return self.head(x)[..., :height, :width].float()
+        levels = [self.stem(F.pixel_unshuffle(torch.cat([padded, top_hats(padded)], dim=1), FOLD))]
+        for down in self.downs:
+            levels.append(down(levels[-1]))
+        x = levels.pop()
+        for up, merge in zip(reversed(self.ups), reversed(self.merges), strict=True):
+            x = merge(torch.cat([levels.pop(), F.interpolate(up(x), scale_factor=2, mode="nearest")], dim=1))
+        return F.pixel_shuffle(self.head(x), FOLD)[..., :height, :width].float()
+
+
+def _stack(inputs: int, outputs: int, depth: int) -> nn.Sequential:
+    """Gives `depth` times a 3x3 convolution, batch norm and ReLU."""
+    layers: list[nn.Module] = []
+    for k in range(depth):
+        layers += [
+            nn.Conv2d(inputs if k == 0 else outputs, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)
 
 
 class PlainScratchUNet(nn.Module):
@@ -143,4 +156,4 @@ def pad_to_multiple(image: Tensor, multiple: int) -> tuple[Tensor, tuple[int, in
 
 def build_detector_network(config: DetectorConfig) -> nn.Module:
     """Gives a fresh detector of the given kind and sizes."""
-    return GatedScratchUNet(config) if config.kind == "gated" else PlainScratchUNet(config)
+    return FoldedScratchUNet(config) if config.kind == "folded" else PlainScratchUNet(config)

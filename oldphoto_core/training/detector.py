@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import nn
 
+from oldphoto_core.degradation import Degradation
 from oldphoto_core.models.presets import build_detector, preset
 from oldphoto_core.training.batches import CropSource
 from oldphoto_core.training.chunks import Detect, synthetic_chunks
@@ -17,6 +18,13 @@ from oldphoto_core.training.losses import dice, focal
 from oldphoto_core.training.material import Material
 from oldphoto_core.training.schedule import Clock, fresh_weights
 
+KIND_SHARES = (0.1, 0.1, 0.25, 0.55)
+"""Untouched, tone only, scratches only, mixed: photos without a scratch teach less than those with one."""
+SEVERITY_POWER = 1.0
+"""As many bad photos as mild ones: half of a mild photo's damage can hardly be seen."""
+AREAS = {"p_hole": 0.4, "p_border": 0.3, "p_stain": 0.15, "p_tape": 0.15}
+"""Wide damage, most of the damaged pixels and the last to be learned, comes twice as often as in the recipe."""
+
 
 @dataclass(frozen=True)
 class DetectorSettings:
@@ -25,14 +33,15 @@ class DetectorSettings:
     preset: str = "archive"
     batch: int = 16
     crop: int = 128
-    rate: float = 2e-3
-    focal: float = 5.0
-    gamma: float = 1.0
-    """How fast the focal loss fades where the answer is right; the paper's is 2, at which a short run learns slower."""
+    rate: float = 3e-3
+    focal: float = 3.0
+    gamma: float = 0.0
+    """How fast the focal loss fades where the answer is right: not at all, which is a weighted cross entropy; the
+    paper's is 2, at which a short run learns slower."""
     dice: float = 0.5
     chunk_photos: int = 8
-    steps_a_chunk: int = 2
-    pool_chunks: int = 8
+    steps_a_chunk: int = 3
+    pool_chunks: int = 12
 
     @classmethod
     def for_preset(cls, name: str) -> DetectorSettings:
@@ -57,8 +66,12 @@ class DetectorStage:
         self.critics: Mapping[str, nn.Module] = {}
         optimiser = adam if settings.preset == "paper" else adamw
         self.optimisers = {"detector": optimiser(Learners([self.detector], settings.rate))}
+        recipe = replace(
+            material.degradation.recipe, kind_shares=KIND_SHARES, severity_power=SEVERITY_POWER, **AREAS
+        )
+        damage = Degradation(recipe, material.degradation.textures)
         self.source = CropSource(
-            synthetic_chunks(material.clean, material.degradation, photos=settings.chunk_photos, exact_masks=True),
+            synthetic_chunks(material.clean, damage, photos=settings.chunk_photos, exact_masks=True),
             seed=seed,
             steps_a_chunk=settings.steps_a_chunk,
             pool_chunks=settings.pool_chunks,

@@ -12,13 +12,15 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from oldphoto_core.degradation.recipe import UNTOUCHED
 from oldphoto_core.errors import ConfigError
+from oldphoto_core.evaluation import metrics
 from oldphoto_core.models.look import make_thumbnail
 from oldphoto_core.models.network import RestorationNetwork
 from oldphoto_core.training.batches import WholePhotos
 from oldphoto_core.training.chunks import Detect, synthetic_chunks
 from oldphoto_core.training.loop import precision
-from oldphoto_core.training.losses import area_under_roc, psnr
+from oldphoto_core.training.losses import area_under_roc
 from oldphoto_core.training.material import Material
 from oldphoto_core.training.schedule import seeded
 
@@ -97,13 +99,32 @@ def with_detected_masks(photos: WholePhotos, detect: Detect) -> WholePhotos:
 
 
 def restoration_figures(network: RestorationNetwork, photos: WholePhotos) -> dict[str, float]:
-    """Gives PSNR, its gain over the damaged input, and PSNR after one best colour fit, of whole restored photos."""
-    restored = restore_all(network, photos)
-    return {
-        "psnr": psnr(restored, photos.target),
-        "gain": psnr(restored, photos.target) - psnr(photos.image, photos.target),
-        "aligned": psnr(colour_aligned(restored, photos.target, photos.mask), photos.target),
-    }
+    """Gives the figures of whole restored photos; see `figures_of`."""
+    return figures_of(restore_all(network, photos), photos)
+
+
+def figures_of(restored: torch.Tensor, photos: WholePhotos) -> dict[str, float]:
+    """Gives means over the photos to which something happened, in dB, by the metrics that figures are reported in.
+
+    Args:
+        restored: (B, 3, H, W) in [-1, 1].
+        photos: what was restored.
+
+    Returns:
+        `psnr`, its `gain` over the damaged input, and `aligned`: PSNR after one best colour fit on unmasked pixels.
+    """
+    result, damaged, target = (_pictures(x) for x in (restored, photos.image, photos.target))
+    masks = (photos.mask[:, 0] > 0.5).cpu().numpy()
+    touched = [k for k, kind in enumerate(photos.kind.tolist()) if kind != UNTOUCHED] or range(len(result))
+    after = float(np.mean([metrics.psnr(result[k], target[k]) for k in touched]))
+    before = float(np.mean([metrics.psnr(damaged[k], target[k]) for k in touched]))
+    aligned = float(np.mean([metrics.aligned_psnr(result[k], target[k], masks[k]) for k in touched]))
+    return {"psnr": after, "gain": after - before, "aligned": aligned}
+
+
+def _pictures(images: torch.Tensor) -> np.ndarray:
+    """Gives (B, H, W, 3) in [0, 1] of (B, 3, H, W) in [-1, 1]."""
+    return ((images.float().clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def restore_all(network: RestorationNetwork, photos: WholePhotos) -> torch.Tensor:
@@ -129,18 +150,3 @@ def detection_figures(detect: Detect, photos: WholePhotos) -> dict[str, float]:
     counted = photos.ignore < 0.5
     return {"auc": area_under_roc(probability[counted], photos.mask[counted] > 0.5)}
 
-
-def colour_aligned(image: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Gives each image after the one 3x4 colour matrix that brings its unmasked pixels closest to the target."""
-    aligned = []
-    for picture, wanted, damaged in zip(image.float(), target.float(), mask, strict=True):
-        intact = (damaged[0] < 0.5).flatten()
-        pixels = torch.cat([picture.flatten(1), torch.ones_like(picture[:1]).flatten(1)])  # (4, HW)
-        known, aim = pixels[:, intact], wanted.flatten(1)[:, intact]
-        if known.shape[1] < 64:
-            aligned.append(picture)
-            continue
-        normal = known @ known.T + 1e-4 * torch.eye(4, device=picture.device)
-        matrix = torch.linalg.solve(normal, known @ aim.T).T  # (3, 4)
-        aligned.append((matrix @ pixels).view_as(picture).clamp(-1, 1))
-    return torch.stack(aligned)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import shutil
 import signal
@@ -277,7 +278,8 @@ def _judge(
         figures = stage.evaluate(average.networks)
     curves.add(state.step, {f"held_out/{name}": value for name, value in figures.items()})
     score = figures[stage.score] if stage.score else float(state.step)
-    if state.best_score is None or score > state.best_score:
+    best = state.best_score
+    if best is None or math.isnan(best) or score > best:
         state.best_score, state.best_step = score, state.step
         notes = {"stage": stage.name, "settings": dict(stage.settings), "step": state.step, "figures": figures}
         save_weights(folder / WEIGHTS["best"], average.networks, notes)

@@ -31,6 +31,7 @@ _REASONS: dict[str, tuple[str, str]] = {
     "sixteen-bit-colour": ("16-bit colour", "Not carried yet without loss. Save a copy with 8 bits a channel."),
     "unsupported-mode": ("Unknown kind of pixels", "Save a copy as an RGB or grey TIFF, PNG or JPEG."),
     "too-small": ("Too small", "Photos from 32 x 32 pixels are restored; this may be a thumbnail to ignore."),
+    "wrong-size": ("Another size than its photo", "Make the mask at the full size of the photo that it belongs to."),
     "unreadable": ("Cannot be read", "Check the permissions of the file, then run again."),
 }
 

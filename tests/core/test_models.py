@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.models.discriminators import LatentDiscriminator, PatchDiscriminator
-from oldphoto_core.models.look import make_thumbnail, whole_window
+from oldphoto_core.models.look import _quantiles, _ranks, make_thumbnail, whole_window
 from oldphoto_core.models.network import RestorationNetwork
 from oldphoto_core.models.presets import build_detector, build_look, build_restoration, build_vae, preset
 from oldphoto_core.models.tone import GLOBAL_NUMBERS, GRID, GRID_NUMBERS, Tone
@@ -158,6 +160,30 @@ def test_curves_are_monotone_whatever_the_network_says():
     tone = Tone.from_raw(torch.zeros(1, GRID_NUMBERS, GRID, GRID), 10 * torch.randn(1, GLOBAL_NUMBERS))
     ramp = torch.linspace(0, 1, 101).expand(1, 3, 1, 101)
     assert (tone._curves(ramp).diff(dim=3) > 0).all()
+
+
+def test_the_stretch_is_the_identity_at_rest_and_fills_the_range_at_full_reach():
+    faded = photos(1, 40, 40) * 0.2 + 0.1  # values from 0.45 to 0.65, of [0, 1]
+    darkest, lightest = torch.full((1, 3), 0.45), torch.full((1, 3), 0.65)
+    grid, numbers = torch.zeros(1, GRID_NUMBERS, GRID, GRID), torch.zeros(1, GLOBAL_NUMBERS)
+    at_rest = Tone.from_raw(grid, numbers, darkest, lightest)
+    assert torch.allclose(at_rest.apply(faded, whole_window(1)), faded, atol=1e-6)
+    numbers[:, :6] = math.atanh(1 / 1.2)  # all the way to black and to white
+    stretched = Tone.from_raw(grid, numbers, darkest, lightest).apply(faded, whole_window(1))
+    assert torch.allclose(stretched, (faded - 0.1) / 0.2, atol=1e-4)
+
+
+def test_a_blank_page_is_not_stretched_to_noise():
+    grid, numbers = torch.zeros(1, GRID_NUMBERS, GRID, GRID), torch.full((1, GLOBAL_NUMBERS), 100.0)
+    same = torch.full((1, 3), 0.5)
+    assert Tone.from_raw(grid, numbers, same, same).slope.max() <= 1.2 / 0.08 + 1
+
+
+def test_ranks_are_the_same_after_any_monotone_curve():
+    thumbnail = photos(1, 64, 64).clamp(-0.99, 0.99)
+    curved = ((thumbnail + 1) / 2).pow(1.7) * 0.6 - 0.2
+    ranks = [_ranks(seen, _quantiles(seen)) for seen in (thumbnail, curved)]
+    assert (ranks[0] - ranks[1]).abs().max() < 0.05  # straight between quantiles, where the curve is not
 
 
 def test_tone_strength_zero_is_the_identity():
