@@ -165,7 +165,7 @@ def flows_ready(
         bars.begin("Starting Prefect")
         folder = settings.layout.prefect
         with embedded_prefect(folder, api_url=settings.prefect_api_url, quiet=not settings.debug) as url:
-            import httpx  # Prefect's own, loaded by now
+            import httpx  # what Prefect calls its server with, loaded by now
 
             try:
                 yield settings
