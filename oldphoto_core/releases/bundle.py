@@ -49,7 +49,8 @@ def save_release(
         sizes: the preset the networks were built with.
         detector: the scratch detector.
         network: VAEs, translation and look.
-        card: what is known: data, steps, time, hardware, `metrics`. Name, hash and files are added.
+        card: what is known: data, steps, time, hardware, `metrics`, and the `operating` point, which is part of the
+            release's hash. Name, hash and files are added.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, str] = {}
@@ -60,7 +61,7 @@ def save_release(
         _write_whole(folder / f"{part}.safetensors", data)
         files[f"{part}.safetensors"] = hashlib.sha256(data).hexdigest()
         sizes_by_part[part] = sum(tensor.numel() for tensor in tensors.values())
-    digest = weights_hash(files)
+    digest = weights_hash(files, card.get("operating"))
     whole = {
         "card_version": CARD_VERSION,
         "name": f"{sizes.name}-{digest[:8]}",

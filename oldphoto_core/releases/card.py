@@ -29,7 +29,7 @@ class ReleaseCard:
 
     Attributes:
         name: `archive-<weights hash[:8]>`.
-        weights_hash: SHA-256, hexadecimal, of all weights; see `weights_hash`.
+        weights_hash: SHA-256, hexadecimal, of all weights and the operating point; see `weights_hash`.
         preset: name of the sizes the networks are built with.
         folder: where card and weights lie.
         files: file name -> SHA-256 of each weights file.
@@ -63,9 +63,15 @@ class ReleaseCard:
                 )
 
 
-def weights_hash(files: Mapping[str, str]) -> str:
-    """Gives the hash of a release: SHA-256 over its weights files' names and hashes, in order of name."""
+def weights_hash(files: Mapping[str, str], operating: Mapping[str, float] | None = None) -> str:
+    """Gives the hash of a release: SHA-256 over all that decides its pixels.
+
+    That is its weights files' names and hashes, in order of name, and its operating point where it has one: the same
+    weights at another threshold restore otherwise, and are another release.
+    """
     listing = "".join(f"{name}:{digest}\n" for name, digest in sorted(files.items()))
+    if operating:
+        listing += f"operating:{json.dumps(dict(operating), sort_keys=True)}\n"
     return hashlib.sha256(listing.encode()).hexdigest()
 
 
@@ -106,14 +112,17 @@ def read_card(folder: Path) -> ReleaseCard:
         card = json.loads(path.read_text(encoding="utf-8"))
         version, files = card["card_version"], dict(card["files"])
         name, digest, preset = card["name"], card["weights_hash"], card["preset"]
+        operating = dict(card.get("operating") or {})
     except FileNotFoundError:
         raise ReleaseError(f"{path}: there is no release here; expected a {CARD_NAME} and weights") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ReleaseError(f"{path}: the card cannot be read ({type(error).__name__}: {error})") from None
     if version > CARD_VERSION:
         raise ReleaseError(f"{path}: card version {version}, but this oldphoto reads {CARD_VERSION}; upgrade oldphoto")
-    if digest != weights_hash(files):
-        raise ReleaseError(f"{path}: the card's weights hash does not fit its files; install the release again")
+    if digest != weights_hash(files, operating):
+        raise ReleaseError(
+            f"{path}: the card's weights hash does not fit its files and operating point; install the release again"
+        )
     return ReleaseCard(
         name=name,
         weights_hash=digest,

@@ -50,6 +50,29 @@ def test_saving_the_same_weights_again_gives_the_same_name(saved, tmp_path):
     assert again.name == card.name
 
 
+def test_the_same_weights_at_another_operating_point_are_another_release(saved, tmp_path):
+    card, detector, network = saved
+    made = [
+        save_release(
+            tmp_path / str(low), sizes=preset("tiny"), detector=detector, network=network,
+            card={"operating": {"mask_from": low, "mask_sure": 0.9}},
+        )
+        for low in (0.6, 0.7)
+    ]  # fmt: skip
+    assert len({card.name, *(other.name for other in made)}) == 3
+    assert made[0].files == made[1].files == card.files
+
+
+def test_an_operating_point_changed_by_hand_is_noticed(saved, tmp_path):
+    _, detector, network = saved
+    card = {"operating": {"mask_from": 0.6, "mask_sure": 0.9}}
+    save_release(tmp_path, sizes=preset("tiny"), detector=detector, network=network, card=card)
+    path = tmp_path / "card.json"
+    path.write_text(path.read_text().replace('"mask_from": 0.6', '"mask_from": 0.5'))
+    with pytest.raises(ReleaseError, match="does not fit its files and operating point"):
+        find_release(tmp_path)
+
+
 def test_a_release_is_found_by_folder_and_by_name(saved):
     card, *_ = saved
     assert find_release(card.folder).name == card.name
