@@ -60,7 +60,7 @@ def embedded_prefect(
             does not answer.
     """
     if api_url:
-        if not _is_healthy(api_url, timeout_s=10, opener=urllib.request.build_opener()):
+        if not _answers(api_url):
             raise PrefectUnavailable(
                 f"no Prefect server answers at {api_url}/health; correct PREFECT_API_URL or start that server, or "
                 "unset the variable, and a server of this run's own is started"
@@ -136,16 +136,24 @@ def _address(folder: Path) -> str | None:
         return None
 
 
-def _is_healthy(
-    url: str, *, timeout_s: float = 2, opener: urllib.request.OpenerDirector | None = None
-) -> bool:
-    """Whether a server answers; without an opener, no proxy is asked, which a loopback address would not survive."""
-    opener = opener or urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def _is_healthy(url: str) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"{url}/health", timeout=timeout_s) as answer:
+        with opener.open(f"{url}/health", timeout=2) as answer:
             return answer.status == 200
     except (urllib.error.URLError, OSError):
         return False
+
+
+def _answers(url: str) -> bool:
+    """Whether anybody is there: a refusal is an answer too, as from a server that wants a key, which Prefect has."""
+    try:
+        urllib.request.urlopen(f"{url}/health", timeout=10).close()
+    except urllib.error.HTTPError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _last_words(folder: Path) -> str:

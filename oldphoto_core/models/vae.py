@@ -6,6 +6,7 @@ re-parameterisation trick; restoration uses the mean. (The authors' released cod
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -34,7 +35,7 @@ class VAEConfig:
     depth: int
 
 
-class VAE(nn.Module):
+class VAE(nn.Module, ABC):
     """What both kinds share: sampling, and the pass of eq. 2."""
 
     stride: int = 4
@@ -43,13 +44,13 @@ class VAE(nn.Module):
     decoder_reach_px: int | None = None
     """How far a latent place's pixels can change a pixel; None: any distance."""
 
+    @abstractmethod
     def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Gives (mean, log-variance), each (B, C, H/4, W/4), of an image (B, 3, H, W) in [-1, 1]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, latent: Tensor) -> Tensor:
         """Gives the image (B, 3, H, W), about [-1, 1] but not clipped, of a latent (B, C, H/4, W/4)."""
-        raise NotImplementedError
 
     @staticmethod
     def sample(mean: Tensor, logvar: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -13,9 +13,10 @@ from oldphoto_core.models.presets import build_detector, preset
 from oldphoto_core.training.batches import CropSource
 from oldphoto_core.training.chunks import Detect, synthetic_chunks
 from oldphoto_core.training.judging import detection_figures, own_set, second_set
-from oldphoto_core.training.loop import Learners, adam, adamw, placed, precision, update
+from oldphoto_core.training.loop import placed, precision
 from oldphoto_core.training.losses import dice, focal
 from oldphoto_core.training.material import Material
+from oldphoto_core.training.optimisers import Learners, adam, adamw, update
 from oldphoto_core.training.schedule import Clock, fresh_weights
 
 KIND_SHARES = (0.1, 0.1, 0.25, 0.55)
@@ -33,7 +34,7 @@ class DetectorSettings:
     preset: str = "archive"
     batch: int = 16
     crop: int = 128
-    rate: float = 3e-3
+    rate: float = 1e-3
     focal: float = 3.0
     gamma: float = 0.0
     """How fast the focal loss fades where the answer is right: not at all, which is a weighted cross entropy; the

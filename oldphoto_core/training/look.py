@@ -14,8 +14,9 @@ from oldphoto_core.models.presets import build_look, preset
 from oldphoto_core.training.batches import CropSource, WholePhotos
 from oldphoto_core.training.chunks import synthetic_chunks
 from oldphoto_core.training.judging import BATCH, figures_of, own_set, second_set, untouched
-from oldphoto_core.training.loop import Learners, adamw, placed, precision, update
+from oldphoto_core.training.loop import placed, precision
 from oldphoto_core.training.material import Material
+from oldphoto_core.training.optimisers import Learners, adamw, update
 from oldphoto_core.training.schedule import Clock, fresh_weights
 
 TYPICAL, SMALL = 0.06, 0.04

@@ -30,15 +30,14 @@ from oldphoto_core.training.checkpoint import (
     write_json,
 )
 from oldphoto_core.training.curves import Curves
+from oldphoto_core.training.optimisers import current_rate, set_rates
 from oldphoto_core.training.progress import ProgressLine
-from oldphoto_core.training.schedule import Budget, Clock, learning_rate, seeded
+from oldphoto_core.training.schedule import Budget, Clock, seeded
 
 _LOG = logging.getLogger(__name__)
 
 Network = TypeVar("Network", bound=nn.Module)
 
-CLIP = 1.0
-"""Gradient norm above which a step is scaled down."""
 PATIENCE = 20
 """Steps in a row with a gradient that is not finite before a run gives up."""
 
@@ -152,7 +151,7 @@ def train(stage: Stage, options: RunOptions) -> RunResult:
                 if broken >= PATIENCE:
                     raise TrainingError(f"{stage.name}: losses are not finite at step {state.step}: {row}; lower --lr")
                 row |= {"share": clock.share, "seconds": time.monotonic() - started}
-                curves.add(state.step, row | {"rate": _rate(stage.optimisers)})
+                curves.add(state.step, row | {"rate": current_rate(stage.optimisers)})
                 bar.show(clock.share, state.step, row)
             if state.step % options.evaluate_every == 0:
                 figures = _judge(stage, average, state, folder, curves)
@@ -169,59 +168,6 @@ def train(stage: Stage, options: RunOptions) -> RunResult:
     _save(stage, average, state, folder, curves, elapsed_s)
     _LOG.info("%s: %d steps in %.0f s; %s", stage.name, state.step, elapsed_s, meter.bound())
     return RunResult(folder, state.step, elapsed_s, figures, state.best_score, state.best_step, finished)
-
-
-def update(optimiser: torch.optim.Optimizer, loss: torch.Tensor, *, clip: float = CLIP) -> None:
-    """Does one optimiser step down the loss, its gradient clipped; a gradient that is not finite is let go."""
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    parameters = [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
-    norm = nn.utils.clip_grad_norm_(parameters, clip)
-    if torch.isfinite(norm):
-        optimiser.step()
-
-
-@dataclass(frozen=True)
-class Learners:
-    """Networks that learn at one rate, from one share of the budget on."""
-
-    networks: Sequence[nn.Module]
-    rate: float
-    """Peak learning rate."""
-    start: float = 0.0
-    """Share of the budget at which they begin, with a warm-up and a cosine of their own."""
-
-
-def adamw(*learners: Learners) -> torch.optim.AdamW:
-    """Gives the recipe's AdamW: betas (.9, .95), weight decay 1e-4 on weights, none on biases and gains."""
-    groups = []
-    for some in learners:
-        parameters = [p for network in some.networks for p in network.parameters()]
-        for decay in (1e-4, 0.0):
-            chosen = [p for p in parameters if (p.ndim > 1) == (decay > 0)]
-            if chosen:
-                group = {"params": chosen, "weight_decay": decay, "lr": some.rate, "peak": some.rate}
-                groups.append(group | {"start": some.start})
-    return torch.optim.AdamW(groups, betas=(0.9, 0.95))
-
-
-def adam(*learners: Learners) -> torch.optim.Adam:
-    """Gives the paper's Adam, betas (.5, .999), used with an adversary."""
-    groups = [
-        {"params": [p for n in some.networks for p in n.parameters()], "lr": some.rate, "peak": some.rate}
-        | {"start": some.start}
-        for some in learners
-    ]
-    return torch.optim.Adam(groups, betas=(0.5, 0.999))
-
-
-def set_rates(optimisers: Mapping[str, torch.optim.Optimizer], clock: Clock) -> None:
-    """Sets every group's learning rate; a group that starts late has its own warm-up and cosine from there on."""
-    for optimiser in optimisers.values():
-        for group in optimiser.param_groups:
-            start = group["start"]
-            begun = clock.share >= start
-            group["lr"] = group["peak"] * learning_rate((clock.share - start) / (1 - start)) if begun else 0.0
 
 
 def placed(network: Network, device: torch.device) -> Network:
@@ -342,10 +288,6 @@ def _stop_on_signal() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _rate(optimisers: Mapping[str, torch.optim.Optimizer]) -> float:
-    return next(iter(optimisers.values())).param_groups[0]["lr"]
 
 
 def _finite(value: float) -> bool:

@@ -19,7 +19,7 @@ from oldphoto_core.training.batches import CropBatch, CropSource
 from oldphoto_core.training.chunks import Detect, synthetic_chunks
 from oldphoto_core.training.judging import own_set, restoration_figures, second_set, untouched, with_detected_masks
 from oldphoto_core.training.look import tone_loss
-from oldphoto_core.training.loop import Learners, adam, adamw, placed, precision, update
+from oldphoto_core.training.loop import placed, precision
 from oldphoto_core.training.losses import (
     charbonnier,
     feature_matching,
@@ -29,6 +29,7 @@ from oldphoto_core.training.losses import (
     lsgan_generator,
 )
 from oldphoto_core.training.material import Material
+from oldphoto_core.training.optimisers import Learners, adam, adamw, update
 from oldphoto_core.training.perceptual import load_vgg
 from oldphoto_core.training.schedule import Clock, Phase, fresh_weights, phase_at
 from oldphoto_core.training.vaes import frozen

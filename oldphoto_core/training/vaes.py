@@ -22,7 +22,7 @@ from oldphoto_core.training.batches import CropBatch, CropSource
 from oldphoto_core.training.chunks import Detect, clean_chunks, old_chunks, synthetic_chunks
 from oldphoto_core.training.judging import BATCH, own_set, second_set, untouched
 from oldphoto_core.training.look import toned_photos
-from oldphoto_core.training.loop import Learners, adam, adamw, placed, precision, update
+from oldphoto_core.training.loop import placed, precision
 from oldphoto_core.training.losses import (
     kl_to_standard_normal,
     kl_weight,
@@ -34,6 +34,7 @@ from oldphoto_core.training.losses import (
     psnr,
 )
 from oldphoto_core.training.material import Material
+from oldphoto_core.training.optimisers import Learners, adam, adamw, update
 from oldphoto_core.training.schedule import Clock, fresh_weights, seeded
 
 

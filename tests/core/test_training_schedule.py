@@ -8,7 +8,7 @@ from torch import nn
 
 from oldphoto_core.errors import TrainingError
 from oldphoto_core.training.checkpoint import WeightAverage
-from oldphoto_core.training.loop import Learners, adamw, set_rates, update
+from oldphoto_core.training.optimisers import Learners, adamw, set_rates, update
 from oldphoto_core.training.schedule import (
     Budget,
     Clock,

@@ -214,7 +214,7 @@ def test_the_translation_uses_the_losses_that_have_a_weight(changes: dict, terms
 
 @pytest.mark.parametrize(("share", "trained"), [(0.4, False), (0.6, True)])
 def test_g_y_is_frozen_until_its_time_and_vae1_throughout(share: float, trained: bool):
-    from oldphoto_core.training.loop import set_rates
+    from oldphoto_core.training.optimisers import set_rates
 
     stage = translation_stage()
     with torch.no_grad():  # at its start T passes nothing back: its head is zero

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
@@ -104,6 +106,23 @@ def test_a_named_server_that_does_not_answer_is_said_at_once(tmp_path: Path) -> 
         embedded_prefect(tmp_path / "prefect", api_url="http://127.0.0.1:9/api"),
     ):
         pytest.fail("ran without a server")
+
+
+class WantsAKey(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_error(401)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_named_server_that_wants_a_key_is_left_to_prefect_which_has_it(tmp_path: Path) -> None:
+    with HTTPServer(("127.0.0.1", 0), WantsAKey) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/api"
+        with embedded_prefect(tmp_path / "prefect", api_url=url) as told:
+            assert told == url
+        server.shutdown()
 
 
 def test_a_server_that_is_lost_on_the_way_is_told_as_such(
