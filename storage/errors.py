@@ -6,17 +6,23 @@
     ├── ObjectStoreError         carries url and key
     │   ├── ObjectNotFound       (also a FileNotFoundError)
     │   ├── ObjectExists         put-if-absent met another object (also a FileExistsError)
+    │   ├── ObjectChanged        it is no longer the one that was listed; carries what it is now
     │   ├── KeyRefused           a key that would leave its store
-    │   ├── SourceUnreadable     a source that cannot be opened at all
-    │   └── ListingIncomplete    part of a source could not be listed
+    │   ├── SourceUnreadable     a source or store that cannot be opened at all: not there, another region
+    │   ├── ListingIncomplete    part of a source could not be listed
+    │   ├── StoreAccessDenied    we may not do this to this object or store
+    │   │   └── CredentialsRefused   nor anything else: expired, unknown or no credentials, a clock that is off
+    │   └── StoreUnavailable     it does not answer, or is too busy, after all retries: later it may
     ├── ProvenanceError          a provenance document that cannot be read
     ├── CatalogueError
     │   ├── CatalogueMissing     no catalogue where one was expected
     │   ├── CatalogueUnreadable  not a catalogue, or the database does not answer
+    │   ├── CatalogueOutdated    made by an older version, and not ours to change unasked
     │   ├── CatalogueTooNew      made by a newer version of oldphoto
     │   ├── NetworkShareRefused  SQLite on a network share
     │   ├── RecordRefused        a record that breaks one of the catalogue's constraints
     │   └── ReleaseConflict      a release name that already stands for other weights
+    ├── ExportRefused            a place that holds something else than an export of the history
     └── QueryError               read-only SQL
         ├── QueryRefused         not one SELECT, or it touches what it may not
         ├── QueryTimeout         ran past its time limit
@@ -26,6 +32,11 @@ Every message is one line: what, which, what was expected, what to do next.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from storage.records import SourceEntry
 
 
 class StorageError(Exception):
@@ -62,16 +73,40 @@ class ObjectExists(ObjectStoreError, FileExistsError):
     """Another object already stands at this key."""
 
 
+class ObjectChanged(ObjectStoreError):
+    """The object is no longer the one that was listed.
+
+    Attributes:
+        entry: what it is now.
+    """
+
+    def __init__(self, message: str, *, entry: SourceEntry, url: str = "", key: str = "") -> None:
+        super().__init__(message, url=url, key=key)
+        self.entry = entry
+
+
 class KeyRefused(ObjectStoreError, ValueError):
     """A key that would leave its store (``..``, absolute, empty)."""
 
 
 class SourceUnreadable(ObjectStoreError):
-    """A source that is not there, is not a folder, or may not be read."""
+    """A source or store that is not there, is not a folder or bucket of this endpoint, or may not be opened."""
 
 
 class ListingIncomplete(ObjectStoreError):
     """Raised after a listing whose problems nobody asked to collect."""
+
+
+class StoreAccessDenied(ObjectStoreError):
+    """The store or the file system does not let us do this; other objects may be open to us."""
+
+
+class CredentialsRefused(StoreAccessDenied):
+    """The store does not know us: nothing in it can be had until the credentials or the clock are put right."""
+
+
+class StoreUnavailable(ObjectStoreError):
+    """The store did not answer, or only that it is busy, after all retries. The same may succeed later."""
 
 
 class ProvenanceError(StorageError, ValueError):
@@ -90,6 +125,10 @@ class CatalogueUnreadable(CatalogueError):
     """The file is no catalogue, or the database does not answer."""
 
 
+class CatalogueOutdated(CatalogueError):
+    """The schema is older than this version of oldphoto, and somebody has to say when it may be changed."""
+
+
 class CatalogueTooNew(CatalogueError):
     """The schema's revision is unknown to this version of oldphoto."""
 
@@ -104,6 +143,10 @@ class RecordRefused(CatalogueError):
 
 class ReleaseConflict(CatalogueError):
     """A release's name is immutable and already stands for other weights."""
+
+
+class ExportRefused(StorageError):
+    """The place for an export holds something that is not ours to keep company with, or to remove."""
 
 
 class QueryError(StorageError):

@@ -7,12 +7,14 @@ The mapping is one to one, so no two files share a key and every key leads back 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from storage.errors import SourceUnreadable
 from storage.records import ListingProblem, SourceEntry, utc_text
@@ -152,17 +154,29 @@ def file_entry(key: str, path: Path) -> SourceEntry:
     return _entry(key, path.stat())
 
 
-def write_atomically(path: Path, data: bytes, *, overwrite: bool) -> None:
+def open_entry(key: str, file: IO[bytes]) -> SourceEntry:
+    """The entry of the file that is open, whatever its name stands for by now."""
+    return _entry(key, os.fstat(file.fileno()))
+
+
+def write_atomically(path: Path, data: bytes | Iterable[bytes], *, overwrite: bool) -> None:
     """Writes a file that is there in whole or not at all, on disk before it has its name.
+
+    Args:
+        data: the bytes, or pieces of them in order.
 
     Raises:
         FileExistsError: with ``overwrite`` off, where the file is there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, "a file stands where a folder is needed", str(path.parent)) from error
     part = path.parent / f".oldphoto-{uuid.uuid4().hex}.part"
     try:
         with open(part, "xb") as file:
-            file.write(data)
+            for piece in (data,) if isinstance(data, bytes) else data:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         if overwrite:

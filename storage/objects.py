@@ -1,4 +1,4 @@
-"""Objects by key, in a local folder or a bucket, through fsspec.
+"""Objects by key, in a local folder or a bucket.
 
 Sources are opened as :class:`SourceStore`, which has no method that writes. :class:`ObjectStore` adds writing.
 """
@@ -6,39 +6,36 @@ Sources are opened as :class:`SourceStore`, which has no method that writes. :cl
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from storage.errors import (
-    KeyRefused,
-    ListingIncomplete,
-    ObjectExists,
-    ObjectNotFound,
-    ObjectStoreError,
-    SourceUnreadable,
-)
+from storage.errors import KeyRefused, ListingIncomplete, ObjectExists, ObjectNotFound, SourceUnreadable
+from storage.folder_access import FolderReader, FolderWriter
 from storage.keys import sha256_hex
-from storage.local_files import file_entry, key_to_name, list_folder, write_atomically
-from storage.records import ListingProblem, SourceEntry, utc_text
+from storage.object_records import ListingPage, StoredObject
+from storage.records import ListingProblem, SourceEntry
+from storage.s3_access import S3Reader
+from storage.s3_writing import S3Writer
 from storage.urls import canonical_url, local_folder
 
 log = logging.getLogger(__name__)
-
-PAGE_KEYS = 1000
-"""Keys asked for at once when a bucket is listed; the most that S3 gives."""
 
 
 class SourceStore:
     """Objects that may be listed and read, never written.
 
+    It may be pickled, after use too: the copy opens a connection of its own.
+
     Attributes:
         url: canonical URL.
         root: the folder, None for a bucket.
     """
+
+    _in_folder: type[FolderReader] = FolderReader
+    _in_bucket: type[S3Reader] = S3Reader
 
     def __init__(
         self, url: str | Path, options: Mapping[str, Any] | None = None, *, exclude: Sequence[str | Path] = ()
@@ -47,45 +44,54 @@ class SourceStore:
 
         Args:
             url: a path, ``file://...`` or ``s3://bucket/prefix``.
-            options: fsspec's options for the protocol (``StorageSettings.store_options``); unused for a folder.
+            options: s3fs's options (``StorageSettings.store_options``); unused for a folder.
             exclude: paths and URLs never listed: the home and the stores that results go to.
+
+        Raises:
+            SourceUnreadable: another kind of URL.
         """
         self.url = canonical_url(url)
         self.root = local_folder(self.url)
-        self._protocol, _, location = self.url.partition("://")
-        self._location = location if self.root is None else os.fspath(self.root)
-        self._options = dict(options or {})
         self._exclude = [canonical_url(other) for other in exclude]
+        protocol, _, location = self.url.partition("://")
+        self._access: Any
+        if self.root is not None:
+            self._access = self._in_folder(self.url, self.root)
+        elif protocol in ("s3", "s3a") and location.partition("/")[0]:
+            self._access = self._in_bucket(self.url, location, options or {})
+        else:
+            raise SourceUnreadable(f"{self.url}: expected a folder or s3://bucket/prefix", url=self.url)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
 
-    @cached_property
-    def _fs(self) -> Any:
-        import fsspec  # late: with s3fs it costs half a second
-
-        if self.root is not None:
-            return fsspec.filesystem("file")
-        try:
-            return fsspec.filesystem(self._protocol, **self._options)
-        except (ValueError, ImportError) as error:
-            raise SourceUnreadable(
-                f"{self.url}: {error}; expected a folder or s3://bucket/prefix", url=self.url
-            ) from error
-
     # -- listing ------------------------------------------------------------------------------------------------
 
-    def list(
-        self, *, recursive: bool = True, on_problem: Callable[[ListingProblem], None] | None = None
-    ) -> Iterator[SourceEntry]:
-        """Every object, hidden ones too, as the listing goes on (nothing is held in memory).
+    @property
+    def resumable(self) -> bool:
+        """Whether a listing may go on behind a cursor; that of a folder starts anew, since its walk is cheap."""
+        return self.root is None
+
+    def pages(
+        self,
+        *,
+        recursive: bool = True,
+        after: str | None = None,
+        on_problem: Callable[[ListingProblem], None] | None = None,
+    ) -> Iterator[ListingPage]:
+        """The listing in pages of at most 1,000 objects, hidden ones too; nothing larger than a page is held.
+
+        A bucket is listed in the order of its keys' UTF-8 bytes, a folder in that of its names, its files first.
 
         Args:
             recursive: whether objects in folders below are listed.
+            after: a page's ``cursor``: go on behind it. What was added before it since then is not seen.
             on_problem: is given what could not be listed. Without it, ListingIncomplete is raised at the end.
 
         Raises:
-            SourceUnreadable: the source itself cannot be listed.
+            SourceUnreadable: the source is not there, or holds results.
+            StoreAccessDenied, StoreUnavailable: it cannot be listed now.
+            ValueError: a cursor for a folder.
         """
         problems: list[ListingProblem] = []
 
@@ -93,11 +99,13 @@ class SourceStore:
             log.warning("%s: %r: %s", self.url, problem.prefix, problem.reason)
             (on_problem or problems.append)(problem)
 
-        if self.root is not None:
-            excluded = [folder for url in self._exclude if (folder := local_folder(url)) is not None]
-            yield from list_folder(self.root, recursive=recursive, exclude=excluded, on_problem=report)
+        if self.root is None:
+            yield from self._bucket_pages(recursive, after)
+        elif after is not None:
+            raise ValueError(f"{self.url} is a folder; its listing starts anew")
         else:
-            yield from self._list_remote(recursive)
+            excluded = [folder for url in self._exclude if (folder := local_folder(url)) is not None]
+            yield from self._access.pages(recursive=recursive, exclude=excluded, on_problem=report)
         if problems:
             raise ListingIncomplete(
                 f"{self.url}: {len(problems)} parts could not be listed, such as {problems[0].prefix!r}: "
@@ -105,94 +113,68 @@ class SourceStore:
                 url=self.url, key=problems[0].prefix,
             )  # fmt: skip
 
-    def _list_remote(self, recursive: bool) -> Iterator[SourceEntry]:
+    def _bucket_pages(self, recursive: bool, after: str | None) -> Iterator[ListingPage]:
+        """Without what lies in the stores of results."""
         excluded = [f"{url}/" for url in self._exclude]
         if any(f"{self.url}/".startswith(url) for url in excluded):
             raise SourceUnreadable(f"source {self.url} lies in a store of results; name the masters' own", url=self.url)
-        try:
-            pages = self._list_s3 if self._protocol in ("s3", "s3a") else self._list_any
-            for entry in pages(recursive):
-                if not any(self.object_url(entry.key).startswith(url) for url in excluded):
-                    yield entry
-        except FileNotFoundError as error:
-            raise SourceUnreadable(f"source {self.url} is not there: {_first_line(error)}", url=self.url) from error
-        except ObjectStoreError:
-            raise
-        except Exception as error:
-            if not _is_store_failure(error):
-                raise
-            raise SourceUnreadable(f"source {self.url} cannot be listed: {_first_line(error)}", url=self.url) from error
+        below = tuple(url.removeprefix(f"{self.url}/") for url in excluded if url.startswith(f"{self.url}/"))
+        for page in self._access.pages(recursive=recursive, after=after):
+            kept = tuple(entry for entry in page.entries if not entry.key.startswith(below)) if below else page.entries
+            yield replace(page, entries=kept)
 
-    def _list_s3(self, recursive: bool) -> Iterator[SourceEntry]:
-        """Page by page; zero-byte folder markers (``scans/``) are no objects of ours."""
-        bucket, _, prefix = self._location.partition("/")
-        start = f"{prefix}/" if prefix else ""
-        arguments = {"Bucket": bucket, "Prefix": start, "MaxKeys": PAGE_KEYS}
-        if not recursive:
-            arguments["Delimiter"] = "/"
-        while True:
-            page = self._fs.call_s3("list_objects_v2", **arguments)
-            for found in page.get("Contents", ()):
-                key = found["Key"].removeprefix(start)
-                if key and not (key.endswith("/") and found["Size"] == 0):
-                    yield SourceEntry(
-                        key=key,
-                        size_bytes=found["Size"],
-                        modified_at=utc_text(found["LastModified"]),
-                        etag=found["ETag"].strip('"'),
-                    )
-            if not page.get("IsTruncated"):
-                return
-            arguments["ContinuationToken"] = page["NextContinuationToken"]
-
-    def _list_any(self, recursive: bool) -> Iterator[SourceEntry]:
-        found = self._fs.find(self._location, maxdepth=None if recursive else 1, detail=True)
-        root = self._fs._strip_protocol(self._location).rstrip("/") + "/"
-        for name, facts in found.items():
-            yield SourceEntry(key=name.removeprefix(root), size_bytes=facts["size"], etag=facts.get("ETag"))
+    def list(
+        self, *, recursive: bool = True, on_problem: Callable[[ListingProblem], None] | None = None
+    ) -> Iterator[SourceEntry]:
+        """Every object of :meth:`pages`, one after the other."""
+        for page in self.pages(recursive=recursive, on_problem=on_problem):
+            yield from page.entries
 
     # -- reading ------------------------------------------------------------------------------------------------
+
+    def read_entry(self, entry: SourceEntry) -> tuple[SourceEntry, bytes]:
+        """The bytes that belong to this entry of a listing, and the entry with what reading told besides.
+
+        In a bucket one request reads and checks, and the entry given back has the version id where there is one.
+
+        Raises:
+            ObjectChanged: it is another object by now; the error carries its entry.
+            ObjectNotFound: it is gone.
+            StoreAccessDenied, StoreUnavailable, ObjectStoreError: it cannot be read.
+        """
+        self._check(entry.key)
+        return self._access.read_entry(entry)
 
     def read_bytes(self, key: str) -> bytes:
         """The whole object.
 
         Raises:
-            ObjectNotFound, ObjectStoreError, KeyRefused.
+            ObjectNotFound, StoreAccessDenied, StoreUnavailable, ObjectStoreError, KeyRefused.
         """
-        with self._errors(key, "read"):
-            data: bytes = self._fs.cat_file(self._path(key))
-            return data
+        self._check(key)
+        return self._access.read(key)
 
     def read_head(self, key: str, size_bytes: int) -> bytes:
         """The first bytes of the object, fewer where it is shorter."""
-        with self._errors(key, "read"), self._fs.open(self._path(key), "rb") as file:
-            data: bytes = file.read(size_bytes)
-            return data
+        self._check(key)
+        return self._access.read_head(key, size_bytes)
 
     @contextmanager
     def open_read(self, key: str) -> Iterator[IO[bytes]]:
         """The object as a binary file, for reading in pieces."""
-        with self._errors(key, "read"), self._fs.open(self._path(key), "rb") as file:
+        self._check(key)
+        with self._access.open(key) as file:
             yield file
 
     def exists(self, key: str) -> bool:
         """Whether there is an object at this key."""
-        with self._errors(key, "examined"):
-            return bool(self._fs.isfile(self._path(key)))
+        self._check(key)
+        return bool(self._access.exists(key))
 
     def entry(self, key: str) -> SourceEntry:
-        """Size, time and ETag of one object, as a listing gives them."""
-        with self._errors(key, "examined"):
-            if self.root is not None:
-                return file_entry(key, Path(self._path(key)))
-            facts = self._fs.info(self._path(key))
-            modified = facts.get("LastModified")
-            return SourceEntry(
-                key=key,
-                size_bytes=facts["size"],
-                modified_at=utc_text(modified) if modified else None,
-                etag=(facts.get("ETag") or "").strip('"') or None,
-            )
+        """Size, time and ETag of one object, as a listing gives them; in a bucket its version id too."""
+        self._check(key)
+        return self._access.entry(key)
 
     def object_url(self, key: str) -> str:
         """Whole URL of an object."""
@@ -200,92 +182,117 @@ class SourceStore:
 
     def local_path(self, key: str) -> Path | None:
         """The object's file, None in a bucket."""
-        return None if self.root is None else Path(self._path(key))
+        self._check(key)
+        return None if self.root is None else self._access.path(key)
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
-    def _path(self, key: str) -> str:
-        """What fsspec calls the object. A local key may not leave its folder; in a bucket dots mean nothing."""
+    def _check(self, key: str) -> None:
         if not key or "\0" in key:
             raise KeyRefused(f"{self.url}: {key!r} is no key", url=self.url, key=key)
-        if self.root is None:
-            return f"{self._location}/{key}"
-        if any(part in ("", ".", "..") for part in key.split("/")):
-            raise KeyRefused(
-                f"{self.url}: key {key!r} would leave the folder or has an empty name", url=self.url, key=key
-            )
-        return os.path.join(self._location, key_to_name(key))
-
-    @contextmanager
-    def _errors(self, key: str, done: str) -> Iterator[None]:
-        """Errors of ours, with url and key, in place of the store's many."""
-        try:
-            yield
-        except ObjectStoreError:
-            raise
-        except FileNotFoundError as error:
-            raise ObjectNotFound(f"no object {key!r} in {self.url}", url=self.url, key=key) from error
-        except Exception as error:
-            if not _is_store_failure(error):
-                raise
-            raise ObjectStoreError(
-                f"object {key!r} in {self.url} cannot be {done}: {_first_line(error)}", url=self.url, key=key
-            ) from error
 
 
 class ObjectStore(SourceStore):
     """Objects that may be read and written: derivatives, labels, releases, manifests. Never opened on a source."""
 
+    _in_folder = FolderWriter
+    _in_bucket = S3Writer
+
+    def __init__(
+        self,
+        url: str | Path,
+        options: Mapping[str, Any] | None = None,
+        *,
+        exclude: Sequence[str | Path] = (),
+        conditional_writes: bool | None = None,
+    ) -> None:
+        """Opens nothing yet.
+
+        Args:
+            conditional_writes: whether the endpoint is known to honour If-None-Match
+                (:func:`storage.endpoints.probe_conditional_writes`); None, not known, is the careful way.
+        """
+        super().__init__(url, options, exclude=exclude)
+        self._conditional_writes = self.root is not None or bool(conditional_writes)
+
     def write_bytes_atomic(self, key: str, data: bytes, *, overwrite: bool = True) -> str:
         """Writes the object in whole or not at all and gives its SHA-256.
 
         Args:
-            overwrite: False leaves an object that is there. The same bytes are success, so that a retry after a lost
-                answer is one.
+            overwrite: False leaves an object that is there, as :meth:`write_once` does.
 
         Raises:
             ObjectExists: with ``overwrite`` off, where other bytes stand at the key.
         """
+        if not overwrite:
+            self.write_once(key, data)
+            return sha256_hex(data)
+        self._check(key)
         digest = sha256_hex(data)
-        with self._errors(key, "written"):
-            path = self._path(key)
-            try:
-                if self.root is not None:
-                    write_atomically(Path(path), data, overwrite=overwrite)
-                elif overwrite:
-                    self._fs.pipe_file(path, data)
-                else:
-                    self._put_if_absent(path, data)
-            except FileExistsError:
-                there = self._fs.cat_file(path)
-                if len(there) != len(data) or sha256_hex(there) != digest:
-                    raise ObjectExists(
-                        f"{self.url}: {key!r} holds {len(there)} other bytes already; it was left alone",
-                        url=self.url, key=key,
-                    ) from None  # fmt: skip
+        self._access.put(key, data, sha256=digest, if_absent=False)
         return digest
 
-    def _put_if_absent(self, path: str, data: bytes) -> None:
-        """Looks first, for stores that ignore the condition; asks for it too, for those that honour it."""
-        if self._fs.isfile(path):
-            raise FileExistsError(path)
-        self._fs.pipe_file(path, data, mode="create")
+    def write_stream(self, key: str, chunks: Iterable[bytes]) -> StoredObject:
+        """Writes an object that comes in pieces and is never held whole; what stood there is replaced at the end.
+
+        An error of ``chunks`` leaves the key as it was.
+        """
+        self._check(key)
+        return self._access.put_stream(key, chunks)
+
+    def write_once(self, key: str, data: bytes) -> StoredObject:
+        """Writes the object if none stands at the key; one of the same bytes is success, so that a retry is.
+
+        Where the endpoint is not known to honour If-None-Match, looks before and after. Two writers of different bytes
+        in the same instant can then both pass the first look: the one whose bytes do not stand afterwards is told so,
+        unless it looked before the other's were there.
+
+        Raises:
+            ObjectExists: other bytes stand there; they are left alone.
+        """
+        self._check(key)
+        digest = sha256_hex(data)
+        if self._conditional_writes:
+            try:
+                return self._access.put(key, data, sha256=digest, if_absent=True)
+            except FileExistsError:
+                return self._same_or_refused(self.stored(key), data, digest)
+        try:
+            there = self.stored(key)
+        except ObjectNotFound:
+            self._access.put(key, data, sha256=digest, if_absent=False)
+            there = self.stored(key)
+        return self._same_or_refused(there, data, digest)
+
+    def _same_or_refused(self, there: StoredObject, data: bytes, digest: str) -> StoredObject:
+        if there.size_bytes == len(data):
+            found = there.sha256 or sha256_hex(self.read_bytes(there.key))
+            if found == digest:
+                return replace(there, sha256=digest)
+        raise ObjectExists(
+            f"{self.url}: {there.key!r} holds {there.size_bytes} other bytes already; it was left alone",
+            url=self.url, key=there.key,
+        )  # fmt: skip
+
+    def stored(self, key: str) -> StoredObject:
+        """What stands at the key, with the SHA-256 that was written beside it.
+
+        Raises:
+            ObjectNotFound, StoreAccessDenied, StoreUnavailable, ObjectStoreError.
+        """
+        self._check(key)
+        return self._access.stored(key)
 
     def delete(self, key: str) -> None:
         """Deletes the object; one that is not there is no error."""
-        with self._errors(key, "deleted"):
-            try:
-                self._fs.rm_file(self._path(key))
-            except FileNotFoundError:
-                log.debug("%s: %r was gone already", self.url, key)
+        self._check(key)
+        self._access.delete(key)
 
+    def delete_prefix(self, prefix: str) -> int:
+        """Deletes all objects under a prefix and gives their number; in a folder, emptied folders too.
 
-def _is_store_failure(error: Exception) -> bool:
-    """What a store, its network or its credentials do to us, as against mistakes of our own."""
-    module = type(error).__module__.partition(".")[0]
-    return isinstance(error, OSError) or module in ("botocore", "aiobotocore", "aiohttp", "fsspec", "s3fs")
-
-
-def _first_line(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return text.strip().splitlines()[0]
+        Raises:
+            KeyRefused: a prefix that does not end with a slash, so that ``ab`` never takes ``abc/`` with it.
+        """
+        if not prefix.endswith("/") or not prefix.strip("/"):
+            raise KeyRefused(f"{self.url}: prefix {prefix!r} names no folder, as 'a/b/' does", url=self.url, key=prefix)
+        self._check(prefix)
+        return int(self._access.delete_prefix(prefix))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -25,6 +25,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as UnreadableValue
 
 from storage.errors import SettingsError
+from storage.s3_settings import Purpose, S3Settings
 from storage.urls import local_folder, masked_url
 
 PREFIX = "OLDPHOTO_"
@@ -67,6 +68,8 @@ class StorageSettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_ignore_empty=True,
+        env_nested_delimiter="_",  # OLDPHOTO_DERIVATIVES_S3_ENDPOINT_URL is derivatives_s3.endpoint_url
+        env_nested_max_split=1,
         extra="forbid",
         frozen=True,
         validate_default=True,
@@ -79,14 +82,17 @@ class StorageSettings(BaseSettings):
     labels_url: str = Field(default="", description="where label masks go")
     releases_url: str = Field(default="", description="where trained releases go")
     manifests_url: str = Field(default="", description="where manifests and snapshots go")
-    s3_endpoint_url: str | None = Field(default=None, description="S3 endpoint, where it is not Amazon's")
-    s3_region: str | None = Field(default=None, description="S3 region")
-    s3_profile: str | None = Field(default=None, description="profile in the AWS configuration")
-    s3_access_key: SecretStr | None = Field(default=None, description="S3 access key; else AWS's own ways")
-    s3_secret_key: SecretStr | None = Field(default=None, description="S3 secret key")
-    s3_anonymous: bool = Field(default=False, description="read public buckets without credentials")
+    s3: S3Settings = Field(default=S3Settings(), description="S3 server of every store")
+    sources_s3: S3Settings = Field(default=S3Settings(), description="what differs for sources")
+    derivatives_s3: S3Settings = Field(default=S3Settings(), description="what differs for restorations")
+    labels_s3: S3Settings = Field(default=S3Settings(), description="what differs for label masks")
+    releases_s3: S3Settings = Field(default=S3Settings(), description="what differs for releases")
+    manifests_s3: S3Settings = Field(default=S3Settings(), description="what differs for manifests")
     ignore_patterns: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="patterns to ignore beyond the defaults, with commas between"
+    )
+    include_patterns: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="where given, only what matches one of these patterns is taken, with commas between"
     )
     query_timeout_s: float = Field(default=30.0, gt=0, description="time limit of read-only SQL")
 
@@ -102,13 +108,14 @@ class StorageSettings(BaseSettings):
             SettingsError: one line, naming what is wrong and where.
         """
         values = {name: value for name, value in {"home": home, **given}.items() if value is not None}
-        _refuse_unknown(cls, (name for name in values), "argument", str)
+        _refuse_unknown(cls.model_fields, values, "argument")
         try:
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
-            name = ".".join(map(str, first["loc"])) or "settings"
-            where = f"{PREFIX}{name.upper()}, {TOML_NAME} or the command line"
+            parts = [str(part) for part in first["loc"]] or ["settings"]
+            name = ".".join(parts)
+            where = f"{PREFIX}{'_'.join(parts).upper()}, {TOML_NAME} or the command line"
             raise SettingsError(f"setting {name} (from {where}): {first['msg']}") from error
         except UnreadableValue as error:
             raise SettingsError(f"{error}; expected JSON in the environment variable") from error
@@ -124,13 +131,13 @@ class StorageSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, environment, the home's file; unknown names are refused here, before they could be dropped."""
         ours = (name for name in os.environ if name.upper().startswith(PREFIX))
-        _refuse_unknown(settings_cls, ours, "environment variable", lambda field: f"{PREFIX}{field.upper()}")
+        _refuse_unknown(_variables(settings_cls), ours, "environment variable")
         default = settings_cls.model_fields["home"].default
         home = init_settings().get("home") or env_settings().get("home") or default
         file_values = _read_toml(settings_cls, home_layout(home).settings_file)
         return init_settings, env_settings, InitSettingsSource(settings_cls, file_values)
 
-    @field_validator("ignore_patterns", mode="before")
+    @field_validator("ignore_patterns", "include_patterns", mode="before")
     @classmethod
     def _patterns_between_commas(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -156,23 +163,19 @@ class StorageSettings(BaseSettings):
         """Where things lie in the home."""
         return home_layout(self.home)
 
-    def store_options(self, url: str) -> dict[str, Any]:
-        """fsspec's options for a store at this URL; the secrets are in the clear, so never log them."""
+    def store_options(self, url: str, purpose: Purpose = "sources") -> dict[str, Any]:
+        """fsspec's options for a store at this URL; the secrets are in the clear, so never log them.
+
+        Args:
+            url: of the store; a local folder has no options.
+            purpose: what the store is for: that purpose's S3 settings are laid over those of all stores.
+
+        Raises:
+            SettingsError: half of what belongs together, such as an access key without its secret key.
+        """
         if not url.startswith(("s3://", "s3a://")):
             return {}
-        options: dict[str, Any] = {"use_listings_cache": False}
-        if self.s3_endpoint_url:
-            options["endpoint_url"] = self.s3_endpoint_url
-        if self.s3_region:
-            options["client_kwargs"] = {"region_name": self.s3_region}
-        if self.s3_profile:
-            options["profile"] = self.s3_profile
-        if self.s3_anonymous:
-            options["anon"] = True
-        if self.s3_access_key and self.s3_secret_key:
-            options["key"] = self.s3_access_key.get_secret_value()
-            options["secret"] = self.s3_secret_key.get_secret_value()
-        return options
+        return self.s3.under(getattr(self, f"{purpose}_s3")).fs_options()
 
     def result_locations(self) -> list[str]:
         """The home and every store of results: what a source never lists (``SourceStore(exclude=...)``)."""
@@ -195,15 +198,35 @@ def _read_toml(settings_cls: type[BaseSettings], path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} cannot be read: {error}") from error
     if "home" in values:
         raise SettingsError(f"{path}: home cannot be set in the home's own file; use --home or {PREFIX}HOME")
-    _refuse_unknown(settings_cls, values, f"key in {path}", str)
+    _refuse_unknown(settings_cls.model_fields, values, f"key in {path}")
+    for name, value in values.items():
+        if (nested := _nested(settings_cls, name)) and isinstance(value, dict):
+            _refuse_unknown(nested, value, f"key in the table [{name}] of {path}")
     return values
 
 
-def _refuse_unknown(settings_cls: type[BaseSettings], names: Iterable[str], what: str, spelled: Any) -> None:
-    """Raises on the first name that stands for no field; ``spelled`` turns a field into such a name."""
-    known: Collection[str] = {spelled(field) for field in settings_cls.model_fields}
+def _variables(settings_cls: type[BaseSettings]) -> list[str]:
+    """Every environment variable that stands for a setting."""
+    return [
+        f"{PREFIX}{name}".upper()
+        for field in settings_cls.model_fields
+        for name in ([f"{field}_{part}" for part in _nested(settings_cls, field)] or [field])
+    ]
+
+
+def _nested(settings_cls: type[BaseSettings], field: str) -> Collection[str]:
+    """Names of the settings within a table of settings; none for a plain one."""
+    kind = settings_cls.model_fields[field].annotation
+    return kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else ()
+
+
+def _refuse_unknown(known: Collection[str], names: Iterable[str], what: str) -> None:
+    """Raises on the first name that is not known, with the nearest that is."""
     for name in sorted(names):
         wanted = name.upper() if what == "environment variable" else name
         if wanted not in known:
-            near = difflib.get_close_matches(wanted, sorted(known), n=1, cutoff=0)
-            raise SettingsError(f"unknown {what} {name}; the nearest known one is {near[0]}")
+            near = difflib.get_close_matches(wanted, sorted(known), n=1, cutoff=0)[0]
+            if "_s3_" in f"_{name}" and wanted == name:
+                table, _, field = name.rpartition("s3_")
+                near = f"{field} in the table [{table}s3]"
+            raise SettingsError(f"unknown {what} {name}; the nearest known one is {near}")

@@ -17,10 +17,13 @@ from storage.errors import (
     ObjectStoreError,
     SourceUnreadable,
 )
+from storage.folder_access import FolderReader, FolderWriter
 from storage.keys import sha256_hex
 from storage.local_files import key_to_name, name_to_key
 from storage.objects import ObjectStore, SourceStore
 from storage.records import ListingProblem
+from storage.s3_access import S3Reader
+from storage.s3_writing import S3Writer
 from storage.urls import canonical_url, local_folder
 
 ODD_NAMES = [
@@ -139,7 +142,7 @@ def test_links_are_followed_once_and_loops_end(tmp_path: Path) -> None:
     assert keys(SourceStore(source)) == ["e.jpg", "b/1.jpg", "c/2.jpg"]
 
 
-def test_what_cannot_be_listed_is_reported(tmp_path: Path) -> None:
+def test_what_cannot_be_listed_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Broken links, pipes, links above the source, folders that vanish: each by name, and the rest is listed."""
     source = tmp_path / "source"
     (source / "gone").mkdir(parents=True)
@@ -151,6 +154,7 @@ def test_what_cannot_be_listed_is_reported(tmp_path: Path) -> None:
     (source / "later").mkdir()
     (source / "b").mkdir()
     (source / "b" / "b.jpg").write_bytes(b"1")
+    monkeypatch.setattr("storage.folder_access.PAGE_KEYS", 1)
     problems: list[ListingProblem] = []
     found = []
     for entry in SourceStore(source).list(on_problem=problems.append):
@@ -174,9 +178,20 @@ def test_a_source_that_is_no_folder_is_refused(tmp_path: Path, what: str) -> Non
 
 
 def test_sources_cannot_be_written() -> None:
-    """The first promise, by construction: there is no method to do it with."""
-    writers = {name for name in dir(ObjectStore) if not name.startswith("_")} - set(dir(SourceStore))
-    assert writers == {"write_bytes_atomic", "delete"}
+    """The first promise, by construction: there is no method to do it with, nor in what it reads by."""
+    public = {name for name in dir(SourceStore) if not name.startswith("_")}
+    assert public == {
+        "entry", "exists", "list", "local_path", "object_url", "open_read", "pages", "read_bytes", "read_entry",
+        "read_head", "resumable",
+    }  # fmt: skip
+    writers = {name for name in dir(ObjectStore) if not name.startswith("_")} - public
+    assert writers == {"write_bytes_atomic", "write_once", "write_stream", "stored", "delete", "delete_prefix"}
+    for reader, writer in ((FolderReader, FolderWriter), (S3Reader, S3Writer)):
+        assert issubclass(writer, reader)
+        assert {"put", "put_stream", "delete", "delete_prefix"} <= set(dir(writer)) - set(dir(reader))
+    assert S3Reader.requests == {"list_objects_v2", "head_object", "get_object"}
+    assert SourceStore._in_folder is FolderReader
+    assert SourceStore._in_bucket is S3Reader
 
 
 @pytest.mark.parametrize("key", ["", "../x", "a/../../x", "/etc/passwd", "a//b", "./a", "a/.", "a\0b"])

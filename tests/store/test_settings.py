@@ -9,6 +9,7 @@ import pytest
 from pydantic import Field, SecretStr
 
 from storage.errors import SettingsError
+from storage.s3_settings import PURPOSES, S3Settings
 from storage.settings import StorageSettings, home_layout
 
 
@@ -35,15 +36,15 @@ def test_arguments_win_over_environment_over_file(tmp_path: Path, monkeypatch: p
     home = tmp_path / "h"
     home.mkdir()
     (home / "oldphoto.toml").write_text(
-        'labels_url = "s3://b/labels"\nmanifests_url = "/m"\ns3_region = "eu"\nignore_patterns = ["*.raw"]\n'
+        'labels_url = "s3://b/labels"\nmanifests_url = "/m"\nignore_patterns = ["*.raw"]\n[s3]\nregion = "eu"\n'
     )
     monkeypatch.setenv("OLDPHOTO_HOME", str(tmp_path / "other"))
     monkeypatch.setenv("OLDPHOTO_MANIFESTS_URL", "/from-environment")
     monkeypatch.setenv("OLDPHOTO_S3_REGION", "us")
-    settings = StorageSettings.load(home, s3_region="argument")
+    settings = StorageSettings.load(home, s3={"region": "argument"})
     assert settings.labels_url == "s3://b/labels"
     assert settings.manifests_url == "/from-environment"
-    assert settings.s3_region == "argument"
+    assert settings.s3.region == "argument"
     assert settings.ignore_patterns == ("*.raw",)
     assert StorageSettings.load().home == tmp_path / "other"
 
@@ -101,7 +102,7 @@ def test_secrets_are_masked_everywhere_and_handed_to_stores(monkeypatch: pytest.
     """A database's password among them, and in the message about a wrong value."""
     monkeypatch.setenv("OLDPHOTO_S3_SECRET_KEY", "hush-s3")
     monkeypatch.setenv("OLDPHOTO_CATALOGUE_URL", "postgresql+psycopg://me:hush-db@host/db?password=hush-too")
-    settings = StorageSettings.load(s3_access_key=SecretStr("id"), s3_endpoint_url="http://localhost:1")
+    settings = StorageSettings.load(s3={"access_key": SecretStr("id"), "endpoint_url": "http://localhost:1"})
     assert "hush" not in repr(settings) + str(settings)
     options = settings.store_options("s3://bucket")
     assert options["secret"] == "hush-s3"
@@ -115,3 +116,94 @@ def test_result_locations_are_what_a_source_must_not_list(tmp_path: Path) -> Non
     locations = settings.result_locations()
     assert locations[0] == str(tmp_path / "h")
     assert {"s3://b/d", str(tmp_path / "labels")} <= set(locations)
+
+
+def test_each_store_has_an_s3_server_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said for one store is laid over what is said for all, from the environment and the file alike."""
+    (tmp_path / "oldphoto.toml").write_text('[derivatives_s3]\nregion = "eu-west-1"\nattempts = 2\n')
+    for name, value in {
+        "S3_ENDPOINT_URL": "http://masters:9000", "S3_ACCESS_KEY": "reader", "S3_SECRET_KEY": "hush-1",
+        "S3_READ_TIMEOUT_S": "7", "DERIVATIVES_S3_ENDPOINT_URL": "http://results:9000",
+        "DERIVATIVES_S3_ATTEMPTS": "3",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"OLDPHOTO_{name}", value)
+    settings = StorageSettings.load(tmp_path)
+    sources = settings.store_options("s3://a", "sources")
+    derivatives = settings.store_options("s3://b", "derivatives")
+    assert (sources["endpoint_url"], derivatives["endpoint_url"]) == ("http://masters:9000", "http://results:9000")
+    assert derivatives["client_kwargs"] == {"region_name": "eu-west-1"}
+    assert "client_kwargs" not in sources
+    assert sources["config_kwargs"]["retries"]["total_max_attempts"] == 5
+    assert derivatives["config_kwargs"]["retries"]["total_max_attempts"] == 3
+    assert derivatives["config_kwargs"]["read_timeout"] == 7.0
+    assert sources["key"] == derivatives["key"] == "reader"
+
+
+def test_credentials_are_never_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store with a key of its own gets neither the session token nor the profile of the others; nor their KMS key."""
+    monkeypatch.setenv("OLDPHOTO_S3_PROFILE", "museum")
+    monkeypatch.setenv("OLDPHOTO_S3_SESSION_TOKEN", "hush-token")
+    monkeypatch.setenv("OLDPHOTO_S3_SSE", "aws:kms")
+    monkeypatch.setenv("OLDPHOTO_S3_SSE_KMS_KEY_ID", "key-1")
+    own = {"access_key": "id", "secret_key": "hush", "sse": "AES256"}
+    settings = StorageSettings.load(labels_s3=own, releases_s3={"anonymous": True})
+    labels = settings.store_options("s3://l", "labels")
+    assert (labels["key"], labels["secret"]) == ("id", "hush")
+    assert labels["s3_additional_kwargs"] == {"ServerSideEncryption": "AES256"}
+    assert not {"token", "profile"} & set(labels)
+    releases = settings.store_options("s3://r", "releases")
+    assert releases["anon"] is True and not {"token", "profile"} & set(releases)
+    kms = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "key-1"}
+    assert releases["s3_additional_kwargs"] == kms
+    assert settings.store_options("s3://m", "manifests")["profile"] == "museum"
+    assert "hush" not in repr(settings)
+
+
+def test_half_of_a_pair_is_refused_where_it_is_used() -> None:
+    """A key without its secret, a KMS key without KMS; a folder needs neither."""
+    settings = StorageSettings.load(s3={"access_key": "id"}, labels_s3={"access_key": "a", "secret_key": "b"})
+    with pytest.raises(SettingsError, match="access_key without secret_key"):
+        settings.store_options("s3://x", "sources")
+    assert settings.store_options("/folder", "sources") == {}
+    assert settings.store_options("s3://x", "labels")["key"] == "a"
+    with pytest.raises(SettingsError, match="sse_kms_key_id needs sse aws:kms"):
+        StorageSettings.load(s3={"sse_kms_key_id": "k"}).store_options("s3://x", "sources")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("DERIVATIVES_S3_ENDPONT_URL", "nearest known one is OLDPHOTO_DERIVATIVES_S3_ENDPOINT_URL"),
+        ("S3_REGON", "nearest known one is OLDPHOTO_S3_REGION"),
+        ("S3", "unknown environment variable OLDPHOTO_S3;"),
+        ("S3_ATTEMPTS", r"setting s3.attempts \(from OLDPHOTO_S3_ATTEMPTS"),
+        ("LABELS_S3_ENDPOINT_URL", "expected http://host:port"),
+    ],
+)
+def test_wrong_s3_variables_are_named(name: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Misspelt ones with the nearest, wrong values with the variable; a password in a URL is not repeated."""
+    monkeypatch.setenv(f"OLDPHOTO_{name}", "http://me:hush@host" if "URL" in name else "0")
+    with pytest.raises(SettingsError, match=said) as caught:
+        StorageSettings.load()
+    assert "hush" not in str(caught.value)
+
+
+def test_wrong_s3_keys_of_the_file_are_named(tmp_path: Path) -> None:
+    """Within their table, and where the flat name of the variable was written into the file."""
+    (tmp_path / "oldphoto.toml").write_text('[labels_s3]\nregin = "x"\n')
+    with pytest.raises(SettingsError, match=r"table \[labels_s3\] of .* regin; the nearest known one is region"):
+        StorageSettings.load(tmp_path)
+    (tmp_path / "oldphoto.toml").write_text('labels_s3_region = "x"\n')
+    with pytest.raises(SettingsError, match=r"region in the table \[labels_s3\]"):
+        StorageSettings.load(tmp_path)
+
+
+def test_every_s3_setting_is_documented() -> None:
+    """In docs/storage.md, with its default where it has one."""
+    text = (Path(__file__).parents[2] / "docs" / "storage.md").read_text(encoding="utf-8")
+    table = text.partition("## S3 settings")[2].partition("## ")[0]
+    for name, field in S3Settings.model_fields.items():
+        (row,) = [line for line in table.splitlines() if line.startswith("| ") and f"`{name}`" in line.split("|")[1]]
+        if isinstance(field.default, int | float) and not isinstance(field.default, bool):
+            assert f"| {field.default:g} |" in row
+    assert all(f"`{purpose}_s3`" in table for purpose in PURPOSES)
