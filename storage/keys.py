@@ -21,6 +21,8 @@ _EXTENSION = re.compile(r"[a-z0-9]{1,8}")
 _DOTS = re.compile(r"_*\.{0,2}")
 _BROWSE_ENDING = re.compile(r"\.(?:tif|png|jpg)_*\Z", re.IGNORECASE)
 _NAME_LIMIT_BYTES = 255
+_FITTING = {"tif": ("tif", "tiff"), "jpg": ("jpg", "jpeg", "jpe"), "png": ("png",)}
+"""Extensions of masters that a derivative's extension says the same as."""
 
 
 def canonical_json(document: Mapping[str, Any]) -> bytes:
@@ -152,6 +154,30 @@ def browse_path(source_key: str, extension: str, *, browse_folder: str = "") -> 
     folders = [f"{part}_" if _BROWSE_ENDING.search(part) else part for part in folders]
     parts = ["browse", *([browse_folder] if browse_folder else []), *map(_fit, folders)]
     return "/".join([*parts, _fit(name, len(extension) + 1) + f".{extension}"])
+
+
+def publication_names(source_key: str, extension: str) -> tuple[str, ...]:
+    """What a derivative may be called in the terms of its source's keys, the best first.
+
+    The key itself where the extension fits it (``a.TIF`` for a tif), else the key with the extension behind it; the
+    others are for keys that another source object has already.
+    """
+    if source_key.rpartition(".")[2].lower() in _FITTING.get(extension, ()):
+        return (source_key,)
+    return tuple(f"{source_key}{'.restored' * times}.{extension}" for times in range(4))
+
+
+def publication_key(name: str, *, browse_folder: str = "") -> str:
+    """Where the derivative of this name stands at a destination; ordinary names come through as they are.
+
+    Args:
+        name: one of ``publication_names``.
+        browse_folder: the collection's own folder, empty for the first one.
+    """
+    *folders, last = name.split("/")
+    stem, _, extension = last.rpartition(".")
+    file_name = f"{_fit(stem.replace(chr(0), chr(0xFFFD)) or '_', len(extension) + 1)}.{extension}"
+    return "/".join([*([browse_folder] if browse_folder else []), *(_fit(_safe_name(f)) for f in folders), file_name])
 
 
 def _safe_name(part: str) -> str:

@@ -17,7 +17,7 @@ MaskSource = Literal["detected", "supplied", "label"]
 ReleaseStatus = Literal["candidate", "active", "retired"]
 EventType = Literal[
     "ingestion", "validation", "fixity check", "restoration", "review", "labelling", "training", "promotion",
-    "hold", "withdrawal", "deletion",
+    "hold", "withdrawal", "deletion", "metadata", "publication", "export",
 ]  # fmt: skip
 
 
@@ -38,11 +38,13 @@ class CollectionRecord:
     Attributes:
         url: canonical URL, as ``storage.urls.canonical_url`` gives it.
         recursive: whether folders below are taken too.
+        include_patterns: where there are any, only what one of them matches is taken.
         ignore_patterns: patterns beyond the defaults.
     """
 
     url: str
     recursive: bool = True
+    include_patterns: tuple[str, ...] = ()
     ignore_patterns: tuple[str, ...] = ()
     mode: str = "full"
     tone: str = "correct"
@@ -134,7 +136,7 @@ class KnownObject:
         """
         if self.status == "missing" or self.size_bytes != entry.size_bytes:
             return False
-        if self.version_id != entry.version_id:
+        if entry.version_id is not None and self.version_id != entry.version_id:  # reading tells it, a listing does not
             return False
         if self.etag is not None and entry.etag is not None:
             return self.etag == entry.etag
@@ -299,6 +301,8 @@ class EventRecord:
         at: when. With a time, two events alike in all fields are one, so that a batch may be recorded again after a
             crash. None takes the database's clock, and the event is a new one each time.
         uid: identity of the event, where the other fields are not enough.
+        run_id: the run that it happened in.
+        note: one line for a person: a reason, an error.
     """
 
     type: EventType
@@ -309,6 +313,8 @@ class EventRecord:
     at: str | None = None
     agent_type: Literal["software", "person"] = "software"
     uid: str | None = None
+    run_id: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

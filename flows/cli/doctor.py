@@ -12,9 +12,9 @@ from typing import Literal
 
 import typer
 
+from flows.cli.findings import show_findings
 from flows.cli.options import EXIT_CODE_HELP, Home
 from flows.settings import Settings
-from flows.summary import FAILED
 
 _LIBRARIES = ("torch", "prefect", "prefect-dask", "distributed", "sqlalchemy", "pillow", "opencv-python-headless")
 _LOW_DISK_GB = 2.0
@@ -36,23 +36,7 @@ def add_to(app: typer.Typer) -> None:
 
 def doctor(home: Home = None) -> None:
     """Examine the installation: versions, device, home, release, catalogue, disk, settings."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    settings = Settings.load(home)
-    table = Table(show_header=False)
-    table.add_column(style="bold")
-    table.add_column()
-    table.add_column(overflow="fold")
-    colours = {"ok": "green", "note": "yellow", "bad": "red"}
-    findings = list(examine(settings))
-    for finding in findings:
-        verdict = f"[{colours[finding.verdict]}]{finding.verdict}[/]"
-        table.add_row(escape(finding.what), verdict, escape(finding.detail))
-    Console(highlight=False).print(table)
-    if any(finding.verdict == "bad" for finding in findings):
-        raise typer.Exit(FAILED)
+    show_findings(examine(Settings.load(home)))
 
 
 def examine(settings: Settings) -> Iterator[Finding]:

@@ -1,15 +1,18 @@
-"""What a nightly run asks about collections: which there are, by what policy, and what stands for each object."""
+"""Collections: which there are, by what policy, and what stands for each of their objects."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from sqlalchemy import Connection
 
-from storage.catalog.catalogue import Catalogue
+from storage.catalog.engine import utc_now
+from storage.catalog.statements import insert, json_text, one_at_a_time
 from storage.catalog.tables import collection, photo, restoration, source_object
+from storage.keys import sha256_hex
 from storage.records import CollectionRecord
 
 
@@ -37,10 +40,45 @@ class PlacedRestoration:
     output_format: str
 
 
-def list_collections(catalogue: Catalogue) -> list[KnownCollection]:
-    """All collections with their policies, oldest first."""
-    with catalogue._read() as connection:
-        rows = connection.execute(sa.select(collection).order_by(collection.c.id)).all()
+def upsert_collection(connection: Connection, record: CollectionRecord) -> int:
+    """See ``Catalogue.upsert_collection``."""
+    policy = {
+        "is_recursive": int(record.recursive),
+        "include_patterns": json_text(record.include_patterns),
+        "ignore_patterns": json_text(record.ignore_patterns),
+        "mode": record.mode,
+        "tone": record.tone,
+        "strength": record.strength,
+        "output_format": record.output_format,
+    }
+    one_at_a_time(connection, "collections")  # the first one's folder is empty, and only one can be the first
+    known = connection.scalar(sa.select(collection.c.id).where(collection.c.url == record.url))
+    if known is None:
+        others = connection.scalar(sa.select(sa.func.count()).select_from(collection))
+        statement = insert(connection, collection).values(
+            url=record.url, browse_folder=_browse_folder(record.url) if others else "", created_at=utc_now(), **policy
+        )
+        connection.execute(statement.on_conflict_do_update(index_elements=["url"], set_=policy))
+        return connection.execute(sa.select(collection.c.id).where(collection.c.url == record.url)).scalar_one()
+    connection.execute(sa.update(collection).where(collection.c.id == known).values(**policy))
+    return known
+
+
+def _browse_folder(url: str) -> str:
+    """A folder that a person recognises and that no other collection has: ``scans-1a2b3c4d``."""
+    name = re.sub(r"[^\w.-]+", "-", url.rstrip("/").rsplit("/", 1)[-1]).strip("-.")[:60] or "source"
+    return f"{name}-{sha256_hex(url.encode())[:8]}"
+
+
+def browse_folder(connection: Connection, collection_id: int) -> str:
+    """See ``Catalogue.browse_folder``."""
+    statement = sa.select(collection.c.browse_folder).where(collection.c.id == collection_id)
+    return connection.execute(statement).scalar_one()
+
+
+def collections(connection: Connection) -> list[KnownCollection]:
+    """See ``Catalogue.collections``."""
+    rows = connection.execute(sa.select(collection).order_by(collection.c.id)).all()
     return [
         KnownCollection(
             id=row.id,
@@ -49,6 +87,7 @@ def list_collections(catalogue: Catalogue) -> list[KnownCollection]:
             policy=CollectionRecord(
                 url=row.url,
                 recursive=bool(row.is_recursive),
+                include_patterns=tuple(json.loads(row.include_patterns)),
                 ignore_patterns=tuple(json.loads(row.ignore_patterns)),
                 mode=row.mode,
                 tone=row.tone,
@@ -60,12 +99,12 @@ def list_collections(catalogue: Catalogue) -> list[KnownCollection]:
     ]
 
 
-def placed_restorations(catalogue: Catalogue, collection_id: int) -> Iterator[PlacedRestoration]:
-    """Every registered object whose photo is restored, with the latest of its restorations; for `browse/`."""
+def placed_restorations(connection: Connection, collection_id: int) -> list[PlacedRestoration]:
+    """See ``Catalogue.placed_restorations``."""
     r, o = restoration.c, source_object.c
     latest = (
         sa.select(r.id)
-        .where(r.photo_id == o.photo_id, r.outcome.in_(("restored", "unchanged")))
+        .where(r.photo_id == o.photo_id, r.outcome.in_(("restored", "unchanged")), r.deleted_at.is_(None))
         .order_by(r.finished_at.desc(), r.id.desc())
         .limit(1)
         .correlate(source_object)
@@ -74,12 +113,15 @@ def placed_restorations(catalogue: Catalogue, collection_id: int) -> Iterator[Pl
     statement = (
         sa.select(o.key, collection.c.browse_folder, r.restored_key, r.output_format)
         .select_from(source_object.join(collection).join(photo).join(restoration, r.id == latest))
-        .where(o.collection_id == collection_id, o.status == "registered", photo.c.state == "open")
+        .where(
+            o.collection_id == collection_id,
+            o.status == "registered",
+            photo.c.state == "open",
+            collection.c.state == "open",
+        )
         .order_by(o.id)
     )
-    with catalogue._read() as connection:
-        rows = connection.execute(statement).all()
-    for key, browse_folder, restored_key, output_format in rows:
-        yield PlacedRestoration(
-            key=key, browse_folder=browse_folder, restored_key=restored_key, output_format=output_format
-        )
+    return [
+        PlacedRestoration(key=key, browse_folder=browse_folder, restored_key=restored_key, output_format=output_format)
+        for key, browse_folder, restored_key, output_format in connection.execute(statement)
+    ]

@@ -14,10 +14,22 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
+from storage.catalog.database_errors import advice
 from storage.errors import CatalogueMissing, CatalogueUnreadable, NetworkShareRefused
 from storage.urls import masked_url, sqlite_path
 
-BUSY_TIMEOUT_MS = 60_000
+BUSY_TIMEOUT_S = 60.0
+"""How long SQLite waits for another program's write lock."""
+
+_POSTGRESQL_OPTIONS = {
+    # A host that does not answer is given up soon; one that vanished from the network is noticed within a minute.
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+    "application_name": "oldphoto",
+}
 NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "fuse.sshfs", "ceph", "fuse.ceph", "lustre",
      "glusterfs", "fuse.glusterfs", "beegfs", "gpfs", "fuse.rclone", "fuse.s3fs"}
@@ -47,23 +59,27 @@ def _utc_now_postgresql(element: utc_now, compiler: Any, **kwargs: Any) -> str:
     return f"""to_char({moment}, 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"""
 
 
-def open_engine(url: str | Path, *, create: bool) -> Engine:
+def open_engine(url: str | Path, *, create: bool, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engine:
     """An engine for the URL; a SQLite file is made where ``create`` says so.
+
+    Args:
+        busy_timeout_s: how long SQLite waits for another program's write lock.
 
     Raises:
         CatalogueMissing, CatalogueUnreadable, NetworkShareRefused.
     """
     path = sqlite_path(url)
     if path is not None:
-        return _open_sqlite(path, create=create)
+        return _open_sqlite(path, create=create, busy_timeout_s=busy_timeout_s)
     try:
         parsed = sa.make_url(str(url))
         if parsed.get_backend_name() != "postgresql":
             raise ArgumentError(f"{parsed.get_backend_name()!r} is not supported")
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-        return sa.create_engine(parsed, pool_pre_ping=True)
-    except ArgumentError as error:
+        options = {name: value for name, value in _POSTGRESQL_OPTIONS.items() if name not in parsed.query}
+        return sa.create_engine(parsed, pool_pre_ping=True, connect_args=options)
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
         raise CatalogueUnreadable(
             f"catalogue URL {masked_url(url)}: {error}; expected sqlite:////path/catalogue.db or postgresql+psycopg://..."
         ) from error
@@ -73,7 +89,7 @@ def open_engine(url: str | Path, *, create: bool) -> Engine:
         ) from error
 
 
-def _open_sqlite(path: Path, *, create: bool) -> Engine:
+def _open_sqlite(path: Path, *, create: bool, busy_timeout_s: float) -> Engine:
     if not create and not path.is_file():
         raise CatalogueMissing(f"no catalogue at {path}; run `oldphoto ingest` first, or name another --home")
     refuse_network_share(path)
@@ -82,26 +98,28 @@ def _open_sqlite(path: Path, *, create: bool) -> Engine:
     except OSError as error:
         raise CatalogueUnreadable(f"cannot make the folder of {path}: {error.strerror}") from error
     engine = sa.create_engine(
-        sa.URL.create("sqlite", database=os.path.abspath(path)), connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}
+        sa.URL.create("sqlite", database=os.path.abspath(path)), connect_args={"timeout": busy_timeout_s}
     )
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     try:
-        _use_wal(path)
+        _use_wal(path, busy_timeout_s)
     except sqlite3.Error as error:
         engine.dispose()
-        raise CatalogueUnreadable(f"{path} cannot be opened as a SQLite catalogue: {error}") from error
+        raise CatalogueUnreadable(
+            f"{path} cannot be opened as a SQLite catalogue: {error}; {advice(error)}"
+        ) from error
     return engine
 
 
-def _use_wal(path: Path) -> None:
+def _use_wal(path: Path, busy_timeout_s: float) -> None:
     """Write-ahead logging, so that readers and a writer do not wait for each other; kept in the file once set.
 
     SQLite does not wait for a lock when it changes the journal mode; two runs that make a catalogue at once meet here.
     """
-    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    deadline = time.monotonic() + busy_timeout_s
     while True:
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000)
+        connection = sqlite3.connect(path, timeout=busy_timeout_s)
         try:
             connection.execute("PRAGMA journal_mode=WAL").fetchone()
             return
@@ -114,8 +132,8 @@ def _use_wal(path: Path) -> None:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
+    """The busy timeout is the driver's own argument ``timeout``."""
     connection.isolation_level = None  # the driver would begin transactions of its own, too late
-    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA synchronous=NORMAL")  # with WAL: whole after a crash, at most the last commits lost
 

@@ -1,9 +1,8 @@
-"""Collections, their objects, and the photos found in them."""
+"""Objects of collections and the photos found in them: what is known, and what a look at a source adds to it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,12 +10,10 @@ from sqlalchemy import Connection
 
 from storage.catalog.engine import utc_now
 from storage.catalog.event_queries import record_events
-from storage.catalog.statements import chunks, insert, json_text, photo_ids
-from storage.catalog.tables import STATES, collection, photo, source_object
+from storage.catalog.statements import chunks, insert, json_text, one_at_a_time, photo_ids
+from storage.catalog.tables import collection, photo, source_object
 from storage.errors import RecordRefused
-from storage.keys import sha256_hex
 from storage.records import (
-    CollectionRecord,
     EventRecord,
     KnownObject,
     PhotoRecord,
@@ -25,44 +22,11 @@ from storage.records import (
 )
 
 AGENT = "oldphoto"
-_seen = sa.table("seen_key", sa.column("key", sa.Text))
 
 
-def upsert_collection(connection: Connection, record: CollectionRecord) -> int:
-    """See ``Catalogue.upsert_collection``."""
-    policy = {
-        "is_recursive": int(record.recursive),
-        "ignore_patterns": json_text(record.ignore_patterns),
-        "mode": record.mode,
-        "tone": record.tone,
-        "strength": record.strength,
-        "output_format": record.output_format,
-    }
-    known = connection.scalar(sa.select(collection.c.id).where(collection.c.url == record.url))
-    if known is None:
-        others = connection.scalar(sa.select(sa.func.count()).select_from(collection))
-        statement = insert(connection, collection).values(
-            url=record.url, browse_folder=_browse_folder(record.url) if others else "", created_at=utc_now(), **policy
-        )
-        connection.execute(statement.on_conflict_do_update(index_elements=["url"], set_=policy))
-        return connection.execute(sa.select(collection.c.id).where(collection.c.url == record.url)).scalar_one()
-    connection.execute(sa.update(collection).where(collection.c.id == known).values(**policy))
-    return known
-
-
-def _browse_folder(url: str) -> str:
-    """A folder that a person recognises and that no other collection has: ``scans-1a2b3c4d``."""
-    name = re.sub(r"[^\w.-]+", "-", url.rstrip("/").rsplit("/", 1)[-1]).strip("-.")[:60] or "source"
-    return f"{name}-{sha256_hex(url.encode())[:8]}"
-
-
-def browse_folder(connection: Connection, collection_id: int) -> str:
-    """See ``Catalogue.browse_folder``."""
-    statement = sa.select(collection.c.browse_folder).where(collection.c.id == collection_id)
-    return connection.execute(statement).scalar_one()
-
-
-def known_objects(connection: Connection, collection_id: int) -> dict[str, KnownObject]:
+def known_objects(
+    connection: Connection, collection_id: int, keys: Sequence[str] | None = None
+) -> dict[str, KnownObject]:
     """See ``Catalogue.known_objects``."""
     o = source_object.c
     statement = (
@@ -70,12 +34,14 @@ def known_objects(connection: Connection, collection_id: int) -> dict[str, Known
         .select_from(source_object.outerjoin(photo, photo.c.id == o.photo_id))
         .where(o.collection_id == collection_id)
     )
+    parts = [statement] if keys is None else [statement.where(o.key.in_(chunk)) for chunk in chunks(keys)]
     return {
         key: KnownObject(
             size_bytes=size_bytes, modified_at=modified_at, etag=etag, version_id=version_id, photo_sha256=sha256,
             status=status, reason=reason,
         )
-        for key, size_bytes, modified_at, etag, version_id, sha256, status, reason in connection.execute(statement)
+        for part in parts
+        for key, size_bytes, modified_at, etag, version_id, sha256, status, reason in connection.execute(part)
     }  # fmt: skip
 
 
@@ -85,12 +51,15 @@ def record_objects(
     objects: Sequence[SourceObjectRecord],
     photos: Sequence[PhotoRecord],
     events: Sequence[EventRecord],
+    listing_id: int | None = None,
+    run_id: str | None = None,
 ) -> int:
-    """See ``Catalogue.record_objects``."""
+    """See ``Catalogue.record_objects``; ``listing_id`` is the look that saw these objects."""
+    one_at_a_time(connection, f"objects of collection {collection_id}")
     new_photos = _record_photos(connection, photos)
-    objects = list({record.key: record for record in objects}.values())
+    objects = sorted({record.key: record for record in objects}.values(), key=lambda record: record.key)
     ids = photo_ids(connection, (record.photo_sha256 for record in objects if record.photo_sha256))
-    before = _objects_before(connection, collection_id, [record.key for record in objects])
+    before = known_objects(connection, collection_id, [record.key for record in objects])
     now = connection.scalar(sa.select(utc_now()))
     rows = []
     for record in objects:
@@ -112,15 +81,22 @@ def record_objects(
                 "version_id": record.version_id,
                 "first_seen_at": now,
                 "last_seen_at": now,
+                "listing_id": listing_id,
             }
         )
     if rows:
         statement = insert(connection, source_object)
         kept = ("collection_id", "key", "first_seen_at")
-        changes = {name: statement.excluded[name] for name in rows[0] if name not in kept}
+        changes: dict[str, Any] = {name: statement.excluded[name] for name in rows[0] if name not in kept}
+        changes["listing_id"] = _later(source_object.c.listing_id, statement.excluded.listing_id)
         connection.execute(statement.on_conflict_do_update(index_elements=["collection_id", "key"], set_=changes), rows)
-    record_events(connection, [*_changes(connection, collection_id, objects, before), *events])
+    record_events(connection, [*_changes(connection, collection_id, objects, before, run_id), *events])
     return new_photos
+
+
+def _later(ours: sa.ColumnElement[int], given: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
+    """The later of two looks: of two at once, the earlier must not undo what the later one saw."""
+    return sa.case((sa.func.coalesce(ours, 0) > sa.func.coalesce(given, 0), ours), else_=given)
 
 
 def _record_photos(connection: Connection, photos: Sequence[PhotoRecord]) -> int:
@@ -138,6 +114,12 @@ def _record_photos(connection: Connection, photos: Sequence[PhotoRecord]) -> int
         }
         for record in new
     ]
+    if connection.dialect.name == "postgresql":
+        # Numbered as they were listed, inserted in one order by all writers, so that no two wait for each other.
+        sequence = sa.func.nextval(sa.func.pg_get_serial_sequence("photo", "id"))
+        ids = connection.scalars(sa.select(sequence).select_from(sa.func.generate_series(1, len(rows))))
+        rows = [{"id": id_, **row} for id_, row in zip(sorted(ids), rows, strict=True)]
+        rows.sort(key=lambda row: row["sha256"])
     connection.execute(insert(connection, photo).on_conflict_do_nothing(index_elements=["sha256"]), rows)
     return len(new)
 
@@ -148,79 +130,44 @@ _PHOTO_COLUMNS = (
 )  # fmt: skip
 
 
-def _objects_before(
-    connection: Connection, collection_id: int, keys: Sequence[str]
-) -> dict[str, tuple[str, str | None]]:
-    """Status and photo of the objects as they were, by key."""
-    o = source_object.c
-    found: dict[str, tuple[str, str | None]] = {}
-    for chunk in chunks(keys):
-        statement = (
-            sa.select(o.key, o.status, photo.c.sha256)
-            .select_from(source_object.outerjoin(photo, photo.c.id == o.photo_id))
-            .where(o.collection_id == collection_id, o.key.in_(chunk))
-        )
-        found.update((key, (status, sha256)) for key, status, sha256 in connection.execute(statement))
-    return found
-
-
 def _changes(
     connection: Connection,
     collection_id: int,
     objects: Sequence[SourceObjectRecord],
-    before: dict[str, tuple[str, str | None]],
+    before: dict[str, KnownObject],
+    run_id: str | None,
 ) -> list[EventRecord]:
     """Events for what only the catalogue can see: another content at a known key, and objects that came back."""
     url = connection.execute(sa.select(collection.c.url).where(collection.c.id == collection_id)).scalar_one()
     events = []
     for record in objects:
-        status, previous = before.get(record.key, ("", None))
+        known = before.get(record.key)
+        if known is None:
+            continue
+        previous = known.photo_sha256
         other_content = previous is not None and previous != record.photo_sha256
-        if not (other_content or (status == "missing" and record.status != "missing")):
+        if not (other_content or (known.status == "missing" and record.status != "missing")):
             continue
         links = [("source_object", source_object_id(url, record.key), "source")]
         if record.photo_sha256:
             links.append(("photo", record.photo_sha256, "outcome"))
         if other_content and previous is not None:
             links.append(("photo", previous, "previous"))
-        detail = {"change": "content" if other_content else "reappeared", "status": record.status}
-        events.append(EventRecord(type="ingestion", agent=AGENT, detail=detail, objects=tuple(links)))
+        change = "content" if other_content else "reappeared"
+        versions = {
+            name: [getattr(known, name), getattr(record, name)]
+            for name in ("size_bytes", "etag", "version_id", "modified_at")
+            if getattr(known, name) != getattr(record, name)
+        }
+        sizes = f"{known.size_bytes} bytes before, {record.size_bytes} now"
+        note = f"other content: {sizes}" if other_content else "it is back"
+        events.append(
+            EventRecord(
+                type="ingestion", agent=AGENT, objects=tuple(links), run_id=run_id, note=f"{record.key}: {note}",
+                detail={"change": change, "status": record.status, "before_and_after": versions},
+            )
+        )  # fmt: skip
     return events
-
-
-def mark_missing(
-    connection: Connection, collection_id: int, seen_keys: Iterable[str], unlisted_prefixes: Sequence[str], agent: str
-) -> int:
-    """See ``Catalogue.mark_missing``."""
-    o = source_object.c
-    unlisted = tuple(prefix.rstrip("/") + "/" for prefix in unlisted_prefixes)
-    unlisted_keys = set(unlisted_prefixes)
-    connection.exec_driver_sql("CREATE TEMPORARY TABLE seen_key (key TEXT PRIMARY KEY)")
-    try:
-        for chunk in chunks(seen_keys, 10_000):
-            connection.execute(insert(connection, _seen).on_conflict_do_nothing(), [{"key": key} for key in chunk])
-        seen = o.key.in_(sa.select(_seen.c.key))
-        here = sa.and_(o.collection_id == collection_id, o.status != "missing")
-        now = connection.scalar(sa.select(utc_now()))
-        connection.execute(sa.update(source_object).where(here, seen, o.last_seen_at != now).values(last_seen_at=now))
-        gone = [
-            (id_, key)
-            for id_, key in connection.execute(sa.select(o.id, o.key).where(here, ~seen).order_by(o.id))
-            if not key.startswith(unlisted) and key not in unlisted_keys
-        ]
-    finally:
-        connection.exec_driver_sql("DROP TABLE seen_key")
-    for part in chunks(gone):
-        connection.execute(sa.update(source_object).where(o.id.in_([id_ for id_, _ in part])).values(status="missing"))
-    if gone:
-        url = connection.execute(sa.select(collection.c.url).where(collection.c.id == collection_id)).scalar_one()
-        missing = tuple(("source_object", source_object_id(url, key), "missing") for _, key in gone)
-        detail = {"change": "missing", "count": len(gone)}
-        record_events(
-            connection,
-            [EventRecord(type="validation", agent=agent, outcome="warning", detail=detail, objects=missing)],
-        )
-    return len(gone)
 
 
 def object_counts(connection: Connection, collection_id: int | None) -> dict[str, int]:
@@ -231,11 +178,18 @@ def object_counts(connection: Connection, collection_id: int | None) -> dict[str
     return counts
 
 
-def quarantined(connection: Connection, collection_id: int | None) -> list[tuple[str, str]]:
+def quarantined(connection: Connection, collection_id: int | None, limit: int | None = None) -> list[tuple[str, str]]:
     """See ``Catalogue.quarantined``."""
     o = source_object.c
-    statement = sa.select(o.key, o.reason).where(o.status == "quarantined").order_by(o.key)
+    statement = sa.select(o.key, o.reason).where(o.status == "quarantined").order_by(o.key).limit(limit)
     return [(key, reason) for key, reason in connection.execute(_within(statement, collection_id))]
+
+
+def quarantined_by_reason(connection: Connection, collection_id: int | None) -> dict[str, int]:
+    """See ``Catalogue.quarantined_by_reason``."""
+    o = source_object.c
+    statement = sa.select(o.reason, sa.func.count()).where(o.status == "quarantined").group_by(o.reason)
+    return dict(connection.execute(_within(statement.order_by(o.reason), collection_id)).tuples().all())
 
 
 def ignored_by_pattern(connection: Connection, collection_id: int | None) -> dict[str, int]:
@@ -247,23 +201,3 @@ def ignored_by_pattern(connection: Connection, collection_id: int | None) -> dic
 
 def _within(statement: sa.Select[Any], collection_id: int | None) -> sa.Select[Any]:
     return statement if collection_id is None else statement.where(source_object.c.collection_id == collection_id)
-
-
-def set_photo_state(connection: Connection, photo_sha256: str, state: str, by: str, reason: str) -> bool:
-    """See ``Catalogue.set_photo_state``."""
-    if state not in STATES:
-        raise RecordRefused(f"photo state is {state!r}; expected one of {', '.join(STATES)}")
-    explained = {"state_by": by, "state_reason": reason, "state_at": utc_now()}
-    result = connection.execute(sa.update(photo).where(photo.c.sha256 == photo_sha256).values(state=state, **explained))
-    if not result.rowcount:
-        return False
-    record_events(
-        connection,
-        [
-            EventRecord(
-                type="withdrawal" if state == "withdrawn" else "hold", agent=by, agent_type="person",
-                detail={"state": state, "reason": reason}, objects=(("photo", photo_sha256, "source"),),
-            )
-        ],
-    )  # fmt: skip
-    return True

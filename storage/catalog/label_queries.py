@@ -32,8 +32,8 @@ def record_labels(connection: Connection, labels: Sequence[LabelRecord]) -> int:
     """See ``Catalogue.record_labels``. The same mask for the same photo is one label, by whoever was first."""
     ids = photo_ids(connection, (record.photo_sha256 for record in labels))
     now = connection.scalar(sa.select(utc_now()))
-    new = 0
-    for record in labels:
+    labellings = []
+    for record in sorted(labels, key=lambda record: (record.photo_sha256, record.mask_sha256)):  # as every writer
         if record.photo_sha256 not in ids:
             raise RecordRefused(f"a label for the photo {record.photo_sha256}, which is not recorded; ingest it first")
         statement = insert(connection, label).values(
@@ -45,15 +45,16 @@ def record_labels(connection: Connection, labels: Sequence[LabelRecord]) -> int:
         ).scalar()
         if added is None:
             continue
-        new += 1
         links = (("photo", record.photo_sha256, "source"), ("mask", record.mask_sha256, "outcome"))
         detail = {"tool": record.tool, "coverage": record.coverage, "mask_key": record.mask_key}
-        labelling = EventRecord(
-            type="labelling", agent=record.author, agent_type="person", detail=detail, objects=links,
-            at=record.labelled_at,
+        labellings.append(
+            EventRecord(
+                type="labelling", agent=record.author, agent_type="person", detail=detail, objects=links,
+                at=record.labelled_at,
+            )
         )  # fmt: skip
-        record_events(connection, [labelling])
-    return new
+    record_events(connection, labellings)
+    return len(labellings)
 
 
 def latest_labels(connection: Connection, photos: Collection[str] | None) -> dict[str, LabelRecord]:

@@ -35,21 +35,34 @@ def acquire(connection: Connection, names: Sequence[str], holder: str, ttl_s: in
 def renew(connection: Connection, names: Sequence[str], holder: str, ttl_s: int) -> set[str]:
     """See ``Catalogue.renew_lease``. One that ran out but that nobody took is held on."""
     kept: set[str] = set()
-    for chunk in chunks(sorted(set(names))):
-        statement = sa.update(lease).where(lease.c.name.in_(chunk), lease.c.holder == holder)
-        kept.update(connection.execute(statement.values(expires_at=utc_now(ttl_s)).returning(lease.c.name)).scalars())
+    for held in chunks(_held(connection, names, holder)):
+        connection.execute(sa.update(lease).where(lease.c.name.in_(held)).values(expires_at=utc_now(ttl_s)))
+        kept.update(held)
     return kept
 
 
 def release(connection: Connection, names: Sequence[str], holder: str) -> None:
     """See ``Catalogue.release_lease``."""
-    for chunk in chunks(sorted(set(names))):
-        connection.execute(sa.delete(lease).where(lease.c.name.in_(chunk), lease.c.holder == holder))
+    for held in chunks(_held(connection, names, holder)):
+        connection.execute(sa.delete(lease).where(lease.c.name.in_(held)))
 
 
 def release_all(connection: Connection, holder: str) -> int:
     """See ``Catalogue.release_all_leases``."""
-    return connection.execute(sa.delete(lease).where(lease.c.holder == holder)).rowcount
+    own = sa.select(lease.c.name).where(lease.c.holder == holder).order_by(lease.c.name).with_for_update()
+    held = list(connection.execute(own).scalars())
+    for chunk in chunks(held):
+        connection.execute(sa.delete(lease).where(lease.c.name.in_(chunk)))
+    return len(held)
+
+
+def _held(connection: Connection, names: Sequence[str], holder: str) -> list[str]:
+    """Those of the names that the holder has, locked in the order in which everybody takes them."""
+    held: list[str] = []
+    for chunk in chunks(sorted(set(names))):
+        own = sa.select(lease.c.name).where(lease.c.name.in_(chunk), lease.c.holder == holder)
+        held += connection.execute(own.order_by(lease.c.name).with_for_update()).scalars()
+    return held
 
 
 def claim_work(connection: Connection, works: Sequence[PhotoWork], holder: str, ttl_s: int) -> list[PhotoWork]:

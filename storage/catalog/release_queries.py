@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from storage.catalog.engine import utc_now
 from storage.catalog.event_queries import record_events
-from storage.catalog.statements import insert, json_text
+from storage.catalog.statements import insert, json_text, one_at_a_time
 from storage.catalog.tables import model_release
 from storage.errors import RecordRefused, ReleaseConflict
 from storage.records import EventRecord, ReleaseRecord
@@ -17,6 +17,7 @@ from storage.records import EventRecord, ReleaseRecord
 
 def register_release(connection: Connection, release: ReleaseRecord, activate_if_first: bool, agent: str) -> str:
     """See ``Catalogue.register_release``."""
+    one_at_a_time(connection, "release")
     m = model_release.c
     same = sa.or_(m.name == release.name, m.weights_hash == release.weights_hash)
     known = connection.execute(sa.select(m.name, m.weights_hash, m.status).where(same)).all()
@@ -46,6 +47,7 @@ def register_release(connection: Connection, release: ReleaseRecord, activate_if
 
 def activate_release(connection: Connection, name: str, agent: str, agent_type: str) -> None:
     """See ``Catalogue.activate_release``."""
+    one_at_a_time(connection, "release")
     m = model_release.c
     status = connection.scalar(sa.select(m.status).where(m.name == name))
     if status is None:

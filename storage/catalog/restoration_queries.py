@@ -24,6 +24,11 @@ _RECORDED = tuple(field.name for field in fields(RestorationRecord) if field.nam
 _HASH_START = re.compile(r"[0-9a-f]{8,64}")
 
 
+def _is_done() -> sa.ColumnElement[bool]:
+    """On restoration: made, and its files are still there."""
+    return sa.and_(restoration.c.outcome.in_(DONE), restoration.c.deleted_at.is_(None))
+
+
 def photos_to_restore(
     connection: Connection, collection_id: int | None, parameters: WorkParameters, limit: int | None
 ) -> list[PhotoWork]:
@@ -61,10 +66,10 @@ def photos_to_restore(
 
 def count_done(connection: Connection, collection_id: int | None, parameters: WorkParameters) -> int:
     """See ``Catalogue.count_done``."""
-    wanted = _plain_work(connection, collection_id, parameters, None)
-    wanted.update(_labelled_work(connection, collection_id, parameters))
-    total = connection.scalar(sa.select(sa.func.count()).select_from(photo).where(_restorable(collection_id)))
-    return (total or 0) - len(wanted)
+    count = sa.select(sa.func.count()).select_from(photo)
+    total = connection.scalar(count.where(_restorable(collection_id))) or 0
+    undone = connection.scalar(count.where(_plainly_undone(collection_id, parameters))) or 0
+    return total - undone - len(_labelled_work(connection, collection_id, parameters))
 
 
 def _usable(collection_id: int | None) -> sa.ColumnElement[bool]:
@@ -76,25 +81,32 @@ def _usable(collection_id: int | None) -> sa.ColumnElement[bool]:
 def _restorable(collection_id: int | None) -> sa.ColumnElement[bool]:
     """On photo: neither held nor withdrawn, and with an object to read."""
     o = source_object.c
-    objects = sa.select(o.id).select_from(source_object.join(collection)).where(_usable(collection_id))
+    objects = sa.select(o.photo_id).select_from(source_object.join(collection)).where(_usable(collection_id))
+    if collection_id is not None:  # SQLite then starts from the collection's objects, and looks at no other photos
+        return sa.and_(photo.c.state == "open", photo.c.id.in_(objects))
     return sa.and_(photo.c.state == "open", objects.where(o.photo_id == photo.c.id).correlate(photo).exists())
+
+
+def _plainly_undone(collection_id: int | None, parameters: WorkParameters) -> sa.ColumnElement[bool]:
+    """On photo: its work has the parameters' own hash, and is not done. The rarest condition comes first."""
+    r = restoration.c
+    done = sa.select(r.id).where(r.photo_id == photo.c.id, r.work_hash == work_hash(parameters), _is_done())
+    undone = sa.and_(~done.correlate(photo).exists(), _restorable(collection_id))
+    if parameters.mask_sha256 is None:
+        labels = sa.select(label.c.id).where(label.c.photo_id == photo.c.id)
+        undone = sa.and_(undone, ~labels.correlate(photo).exists())
+    return undone
 
 
 def _plain_work(
     connection: Connection, collection_id: int | None, parameters: WorkParameters, limit: int | None
 ) -> dict[int, dict[str, Any]]:
     """Undone work whose hash is the parameters' own, by photo id: where no label applies, or a mask is supplied."""
-    r = restoration.c
-    wanted_hash = work_hash(parameters)
-    done = sa.select(r.id).where(r.photo_id == photo.c.id, r.work_hash == wanted_hash, r.outcome.in_(DONE))
-    statement = sa.select(photo.c.id).where(_restorable(collection_id), ~done.correlate(photo).exists())
-    if parameters.mask_sha256 is None:
-        labels = sa.select(label.c.id).where(label.c.photo_id == photo.c.id)
-        statement = statement.where(~labels.correlate(photo).exists())
+    statement = sa.select(photo.c.id).where(_plainly_undone(collection_id, parameters))
     if limit is not None:
         statement = statement.order_by(photo.c.id).limit(limit)
     work = {
-        "work_hash": wanted_hash,
+        "work_hash": work_hash(parameters),
         "mask_source": "detected" if parameters.mask_sha256 is None else "supplied",
         "mask_sha256": parameters.mask_sha256,
     }
@@ -110,7 +122,8 @@ def _labelled_work(
     r = restoration.c
     statement = (
         sa.select(photo.c.id, label.c.mask_sha256, label.c.mask_key)
-        .select_from(photo.join(label, label.c.id == latest_label_id()))
+        # The first condition follows from the second, but lets the database start from labels, which are few.
+        .select_from(photo.join(label, sa.and_(label.c.photo_id == photo.c.id, label.c.id == latest_label_id())))
         .where(_restorable(collection_id))
     )
     wanted: dict[int, dict[str, Any]] = {
@@ -123,7 +136,7 @@ def _labelled_work(
         for photo_id, mask_sha256, mask_key in connection.execute(statement)
     }
     for chunk in chunks(list(wanted)):
-        done = sa.select(r.photo_id, r.work_hash).where(r.photo_id.in_(chunk), r.outcome.in_(DONE))
+        done = sa.select(r.photo_id, r.work_hash).where(r.photo_id.in_(chunk), _is_done())
         for photo_id, done_hash in connection.execute(done).all():
             if photo_id in wanted and wanted[photo_id]["work_hash"] == done_hash:
                 del wanted[photo_id]
@@ -139,7 +152,7 @@ def finished_work(connection: Connection, works: Collection[tuple[str, str]]) ->
         statement = (
             sa.select(photo.c.sha256, r.work_hash)
             .select_from(restoration.join(photo))
-            .where(photo.c.sha256.in_(chunk), r.outcome.in_(DONE))
+            .where(photo.c.sha256.in_(chunk), _is_done())
         )
         found.update((sha256, done_hash) for sha256, done_hash in connection.execute(statement))
     return asked & found
@@ -158,7 +171,6 @@ def record_restorations(
     unknown = {sha256 for sha256, _ in unique} - ids.keys()
     if unknown:
         raise RecordRefused(f"restorations of {len(unknown)} photos that are not recorded, such as {min(unknown)}")
-    won: set[tuple[str, str]] = set()
     by_id = {id_: sha256 for sha256, id_ in ids.items()}
     now = connection.scalar(sa.select(utc_now()))
     rows = []
@@ -171,13 +183,28 @@ def record_restorations(
     if rows:
         statement = insert(connection, restoration)
         changes = {name: statement.excluded[name] for name in rows[0] if name not in ("photo_id", "work_hash")}
-        statement = statement.on_conflict_do_update(
-            index_elements=["photo_id", "work_hash"], set_=changes, where=restoration.c.outcome == "failed"
-        )
-        result = connection.execute(statement.returning(restoration.c.photo_id, restoration.c.work_hash), rows)
-        won.update((by_id[photo_id], done_hash) for photo_id, done_hash in result)
+        changes["deleted_at"] = None
+        gone = sa.or_(restoration.c.outcome == "failed", restoration.c.deleted_at.is_not(None))
+        statement = statement.on_conflict_do_update(index_elements=["photo_id", "work_hash"], set_=changes, where=gone)
+        connection.execute(statement, rows)
     record_events(connection, events)
-    return won
+    return {(by_id[photo_id], done_hash) for photo_id, done_hash in _standing(connection, rows)}
+
+
+def _standing(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[tuple[int, str]]:
+    """(photo id, work hash) of those rows that stand in the catalogue as they are here.
+
+    Read back, not taken from the INSERT: when that one is repeated after a lost answer, it changes nothing.
+    """
+    r = restoration.c
+    ours = {(row["photo_id"], row["work_hash"]): (row["run_id"], row["outcome"], row["restored_key"]) for row in rows}
+    standing: set[tuple[int, str]] = set()
+    for chunk in chunks(sorted({photo_id for photo_id, _ in ours})):
+        found = sa.select(r.photo_id, r.work_hash, r.run_id, r.outcome, r.restored_key).where(r.photo_id.in_(chunk))
+        for photo_id, done_hash, *facts in connection.execute(found):
+            if ours.get((photo_id, done_hash)) == tuple(facts):
+                standing.add((photo_id, done_hash))
+    return standing
 
 
 _history = sa.table("restoration_history", *(sa.column(field.name) for field in fields(RestorationRow)))
@@ -188,12 +215,12 @@ def history(connection: Connection, wanted: str | None, limit: int | None) -> li
     h = _history.c
     statement = sa.select(_history).order_by(h.finished_at.desc(), h.restoration_id.desc()).limit(limit)
     if wanted is not None:
-        hashes = _photos_called(connection, wanted)
+        hashes = photos_called(connection, wanted)
         statement = statement.where(h.photo_sha256.in_(hashes[:1000]))
     return [RestorationRow(**row) for row in connection.execute(statement).mappings()]
 
 
-def _photos_called(connection: Connection, wanted: str) -> list[str]:
+def photos_called(connection: Connection, wanted: str) -> list[str]:
     """Photos whose SHA-256 begins so, or that lie at this key; failing these, whose file has this name."""
     hashes: set[str] = set()
     if _HASH_START.fullmatch(wanted.lower()):
@@ -203,6 +230,8 @@ def _photos_called(connection: Connection, wanted: str) -> list[str]:
     located = sa.select(photo.c.sha256).distinct().select_from(photo.join(source_object))
     hashes.update(connection.execute(located.where(source_object.c.key == wanted)).scalars())
     if not hashes:
-        named = source_object.c.key.endswith(f"/{wanted}", autoescape=True)
+        # The column of names has an index; the end of a key could only be found by reading them all.
+        o = source_object.c
+        named = sa.and_(o.name == wanted.rsplit("/", 1)[-1], o.key.endswith(f"/{wanted}", autoescape=True))
         hashes.update(connection.execute(located.where(named)).scalars())
     return sorted(hashes)

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from storage.catalog import ingest_queries
 from storage.catalog.engine import utc_now
-from storage.catalog.statements import insert, json_text
-from storage.catalog.tables import collection, photo, restoration, run, source_object
+from storage.catalog.statements import insert, json_text, one_at_a_time
+from storage.catalog.tables import collection, photo, restoration, run, source_object, store_endpoint
 from storage.errors import RecordRefused
 from storage.keys import browse_path
 from storage.records import RunRecord
@@ -25,6 +25,7 @@ CHANGEABLE = (
 
 def start_run(connection: Connection, record: RunRecord) -> None:
     """See ``Catalogue.start_run``."""
+    one_at_a_time(connection, "run.number")
     number = sa.select(sa.func.coalesce(sa.func.max(run.c.number), 0) + 1).scalar_subquery()
     statement = insert(connection, run).values(
         id=record.run_id, number=number, kind=record.kind, title=record.title, source_url=record.source_url,
@@ -100,6 +101,20 @@ def run_report(connection: Connection, run_id: str) -> RunReport:
         ignored_by_pattern=ingest_queries.ignored_by_pattern(connection, record.collection_id),
         machine={name: str(value) for name, value in record.machine.items()},
     )
+
+
+def conditional_writes(connection: Connection, endpoint: str) -> bool | None:
+    """See ``Catalogue.conditional_writes``."""
+    statement = sa.select(store_endpoint.c.conditional_writes).where(store_endpoint.c.endpoint == endpoint)
+    found = connection.scalar(statement)
+    return None if found is None else bool(found)
+
+
+def record_endpoint(connection: Connection, endpoint: str, honoured: bool) -> None:
+    """See ``Catalogue.record_endpoint``."""
+    values = {"conditional_writes": int(honoured), "probed_at": utc_now()}
+    statement = insert(connection, store_endpoint).values(endpoint=endpoint, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["endpoint"], set_=values))
 
 
 def _report_photos(connection: Connection, record: RunRecord) -> list[ReportPhoto]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
-from storage.errors import CatalogueTooNew, CatalogueUnreadable
+from storage.catalog.documentation import write_documentation
+from storage.catalog.roles import grant_roles
+from storage.errors import CatalogueMissing, CatalogueOutdated, CatalogueTooNew, CatalogueUnreadable
+from storage.urls import masked_url
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision; a test holds it equal to the scripts. An up-to-date catalogue opens without loading Alembic."""
 
 _LOCK = 0x6F6C6470
@@ -36,28 +40,71 @@ def current_revision(connection: Connection) -> str | None:
     return None
 
 
-def upgrade_schema(engine: Engine) -> None:
+def prepare_schema(engine: Engine, *, create: bool = True) -> None:
+    """Makes the schema ready for use where that can harm nobody; see ``Catalogue.open``.
+
+    Raises:
+        CatalogueMissing: the database is empty, and ``create`` is off.
+        CatalogueOutdated: PostgreSQL, and the schema is older than this version.
+        CatalogueTooNew: the schema was made by a newer version.
+    """
+    with engine.connect() as connection:
+        revision = current_revision(connection)
+    if revision == HEAD:
+        return
+    where = masked_url(engine.url.render_as_string(hide_password=True))
+    if revision is None and not create:
+        raise CatalogueMissing(f"no catalogue in {where} yet; run `oldphoto ingest` or `oldphoto db upgrade` first")
+    if revision is not None and engine.dialect.name == "postgresql":
+        refuse_newer(revision)
+        raise CatalogueOutdated(
+            f"the catalogue in {where} is of revision {revision} and this version needs {HEAD}; when nothing else is "
+            "at work in it, run `oldphoto db upgrade`"
+        )
+    upgrade_schema(engine)
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """What an upgrade did.
+
+    Attributes:
+        before: the schema's revision before, None where there was none.
+        after: the revision now.
+        refused: SQL that this user may not run and somebody else should; PostgreSQL's roles alone.
+    """
+
+    before: str | None
+    after: str
+    refused: tuple[str, ...] = ()
+
+
+def upgrade_schema(engine: Engine) -> Upgrade:
     """Applies what migrations are missing, in one transaction.
+
+    The documentation inside the database is written anew, and on PostgreSQL the roles and their grants.
 
     Raises:
         CatalogueTooNew: the schema was made by a newer version.
     """
-    with engine.connect() as connection:
-        if current_revision(connection) == HEAD:
-            return
     with engine.execution_options(oldphoto_write=True).begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        revision = current_revision(connection)  # again: another program may have come first
-        if revision == HEAD:
-            return
-        _refuse_newer(revision)
+        before = current_revision(connection)  # again: another program may have come first
+        refuse_newer(before)
+        if before != HEAD:
+            migrate(connection, HEAD)
+        write_documentation(connection)
+        return Upgrade(before, HEAD, tuple(grant_roles(connection)))
 
-        from alembic import command
 
-        config = alembic_config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+def migrate(connection: Connection, revision: str) -> None:
+    """Runs the scripts up to the revision, in the connection's transaction and schema."""
+    from alembic import command
+
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 def alembic_config() -> Config:
@@ -70,7 +117,8 @@ def alembic_config() -> Config:
     return config
 
 
-def _refuse_newer(revision: str | None) -> None:
+def refuse_newer(revision: str | None) -> None:
+    """Raises CatalogueTooNew where the revision is none of this version's."""
     from alembic.script import ScriptDirectory
 
     known = {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}

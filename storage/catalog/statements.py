@@ -24,6 +24,16 @@ def insert(connection: Connection, table: Table | TableClause) -> sqlite.Insert 
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
+def one_at_a_time(connection: Connection, what: str) -> None:
+    """Lets one transaction after the other pass here, where they read first and write by what they read.
+
+    SQLite has one writer at a time anyway. On PostgreSQL a lock of this name is held until the transaction ends.
+    """
+    if connection.dialect.name == "postgresql":
+        lock = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(f"oldphoto {what}", 0))
+        connection.execute(sa.select(lock))
+
+
 def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
     """The items in lists of at most ``size``."""
     iterator = iter(items)

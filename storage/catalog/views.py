@@ -21,16 +21,21 @@ SELECT r.id AS restoration_id,
        r.run_id, r.flow_run_id,
        (SELECT v.verdict FROM review AS v WHERE v.restoration_id = r.id
          ORDER BY v.reviewed_at DESC, v.id DESC LIMIT 1) AS latest_verdict,
-       r.finished_at, r.day
+       r.finished_at, r.deleted_at, r.day
   FROM restoration AS r
   JOIN photo AS p ON p.id = r.photo_id
-  JOIN model_release AS m ON m.name = r.release
-  LEFT JOIN source_object AS s ON s.id = (
+  LEFT JOIN model_release AS m ON m.name = r.release
+  LEFT JOIN source_object AS s ON s.photo_id = p.id AND s.id = (
        SELECT o.id FROM source_object AS o WHERE o.photo_id = p.id
         ORDER BY CASE o.status WHEN 'registered' THEN 0 ELSE 1 END, o.id LIMIT 1)
   LEFT JOIN collection AS c ON c.id = s.collection_id
 """
-"""A row a restoration; of a photo's several source objects the oldest that is still there."""
+"""A row a restoration; of a photo's several source objects the oldest that is still there.
+
+Two things are there for the planners. ``s.photo_id = p.id``, which follows from what comes after it, lets them start
+from a source key. The LEFT JOIN of a release that is always there keeps them from starting with releases and sorting
+all rows.
+"""
 
 PHOTO_LATEST = """
 CREATE VIEW photo_latest AS
@@ -45,10 +50,10 @@ SELECT p.id AS photo_id,
   FROM photo AS p
   LEFT JOIN restoration AS r ON r.id = (
        SELECT x.id FROM restoration AS x
-        WHERE x.photo_id = p.id AND x.outcome IN ('restored', 'unchanged')
+        WHERE x.photo_id = p.id AND x.outcome IN ('restored', 'unchanged') AND x.deleted_at IS NULL
         ORDER BY x.finished_at DESC, x.id DESC LIMIT 1)
 """
-"""A row a photo with its latest restoration, nulls where it has none."""
+"""A row a photo with its latest restoration whose files are there, nulls where it has none."""
 
 RESTORATION_STALE = """
 CREATE VIEW restoration_stale AS
@@ -87,10 +92,70 @@ SELECT m.name AS release, m.weights_hash, m.status AS release_status, q.name AS 
 """
 """Release, its training runs, what these saw, and whose labels were in it: a row a label, nulls where a link ends."""
 
+OBJECT_OUTCOME = """
+CREATE VIEW object_outcome AS
+SELECT c.url AS source_url, o.key AS source_key, o.status, o.reason, o.detail, p.sha256 AS photo_sha256,
+       CASE WHEN o.status <> 'registered' THEN o.status
+            WHEN c.state <> 'open' THEN c.state
+            WHEN p.state <> 'open' THEN p.state
+            WHEN r.outcome IS NOT NULL THEN r.outcome
+            WHEN EXISTS (SELECT 1 FROM restoration AS f WHERE f.photo_id = p.id AND f.outcome = 'failed') THEN 'failed'
+            ELSE 'waiting' END AS outcome,
+       r.id AS restoration_id, o.size_bytes, o.modified_at, o.etag, o.version_id,
+       o.first_seen_at, o.last_seen_at, o.day
+  FROM source_object AS o
+  JOIN collection AS c ON c.id = o.collection_id
+  LEFT JOIN photo AS p ON p.id = o.photo_id
+  LEFT JOIN restoration AS r ON r.id = (
+       SELECT x.id FROM restoration AS x
+        WHERE x.photo_id = p.id AND x.outcome IN ('restored', 'unchanged') AND x.deleted_at IS NULL
+        ORDER BY x.finished_at DESC, x.id DESC LIMIT 1)
+"""
+"""A row an object ever seen, and how it ended: everything is accounted for."""
+
+EVENT_HISTORY = """
+CREATE VIEW event_history AS
+SELECT e.id AS event_id, e.type, e.at, e.day, e.outcome, e.run_id, e.note, a.name AS agent, a.type AS agent_type,
+       x.object_type, x.object_id, x.role, e.detail
+  FROM event AS e
+  JOIN agent AS a ON a.id = e.agent_id
+  LEFT JOIN event_object AS x ON x.event_id = e.id
+"""
+"""A row an event and object: who did what to what, when and with what outcome."""
+
+PHOTO_METADATA = """
+CREATE VIEW photo_metadata AS
+SELECT p.sha256 AS photo_sha256, c.url AS source_url, o.key AS source_key, m.field, m.position, m.value,
+       k.key AS sidecar_key, s.format AS sidecar_format, s.read_at, s.day
+  FROM object_metadata AS m
+  JOIN source_object AS o ON o.id = m.source_object_id
+  JOIN collection AS c ON c.id = o.collection_id
+  LEFT JOIN photo AS p ON p.id = o.photo_id
+  JOIN sidecar AS s ON s.id = m.sidecar_id
+  JOIN source_object AS k ON k.id = s.source_object_id
+"""
+"""What sidecar files say of a photo: a row a field and value."""
+
+PHOTO_NEAR_DUPLICATES = """
+CREATE VIEW photo_near_duplicates AS
+SELECT p.sha256 AS photo_sha256, q.sha256 AS other_sha256, n.distance,
+       (SELECT MIN(o.key) FROM source_object AS o WHERE o.photo_id = p.id) AS photo_key,
+       (SELECT MIN(o.key) FROM source_object AS o WHERE o.photo_id = q.id) AS other_key,
+       n.found_at, n.day
+  FROM near_duplicate AS n
+  JOIN photo AS p ON p.id = n.photo_id
+  JOIN photo AS q ON q.id = n.other_photo_id
+"""
+"""Pairs of photos that look alike and are not the same file: linked, never merged."""
+
 VIEWS = {
     "restoration_history": RESTORATION_HISTORY,
     "photo_latest": PHOTO_LATEST,
     "restoration_stale": RESTORATION_STALE,
     "release_lineage": RELEASE_LINEAGE,
+    "object_outcome": OBJECT_OUTCOME,
+    "event_history": EVENT_HISTORY,
+    "photo_metadata": PHOTO_METADATA,
+    "photo_near_duplicates": PHOTO_NEAR_DUPLICATES,
 }
 """In the order in which they can be made: restoration_stale reads photo_latest."""

@@ -1,4 +1,4 @@
-"""A real SQLite catalogue for each test."""
+"""A real catalogue for each test: on SQLite, on PostgreSQL, or on both, as a test asks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 
 from storage.catalog import Catalogue
+from tests.store.postgres import NIGHTLY, PostgresServer, postgres_server
+from tests.store.s3_servers import bucket, moto, rclone, s3
+
+__all__ = ["bucket", "moto", "postgres_server", "rclone", "s3"]
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +25,7 @@ def empty_catalogue_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def catalogue_path(tmp_path: Path, empty_catalogue_path: Path) -> Path:
-    """A new, migrated catalogue's file."""
+    """A new, migrated SQLite catalogue's file."""
     path = tmp_path / "home" / "catalogue.db"
     path.parent.mkdir()
     shutil.copyfile(empty_catalogue_path, path)
@@ -29,7 +33,26 @@ def catalogue_path(tmp_path: Path, empty_catalogue_path: Path) -> Path:
 
 
 @pytest.fixture
-def catalogue(catalogue_path: Path) -> Iterator[Catalogue]:
-    """An open, empty catalogue."""
-    with Catalogue.open(catalogue_path) as opened:
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """URL of a new, migrated PostgreSQL catalogue, a copy of a template, as its owner."""
+    with postgres_server.catalogue() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def catalogue_url(request: pytest.FixtureRequest) -> str:
+    """URL of a new, migrated catalogue; a test that asks for it runs once on each database.
+
+    On PostgreSQL as a login that is a member of `oldphoto_writer` alone: so all tests show that a writer's rights do.
+    """
+    if request.param == "sqlite":
+        return f"sqlite:///{request.getfixturevalue('catalogue_path')}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url.replace("postgres@", f"{NIGHTLY}@")
+
+
+@pytest.fixture
+def catalogue(catalogue_url: str) -> Iterator[Catalogue]:
+    """An open, empty catalogue, on each database."""
+    with Catalogue.open(catalogue_url) as opened:
         yield opened

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from storage.catalog import Catalogue
+from storage.catalog.listing_queries import Gone
 from storage.keys import WorkParameters, derivative_keys, derivative_prefix, work_hash
 from storage.records import (
     CollectionRecord,
@@ -15,6 +18,7 @@ from storage.records import (
     PhotoRecord,
     ReleaseRecord,
     RestorationRecord,
+    RunRecord,
     SourceObjectRecord,
 )
 
@@ -85,8 +89,23 @@ def with_photos(catalogue: Catalogue, *keys: str, url: str = "file:///scans") ->
     return collection_id
 
 
-def rows(catalogue_path: Path, sql: str) -> list[tuple[Any, ...]]:
-    """What people would see who ask the catalogue in SQL."""
-    from storage.queries import read_only_query
+def whole_look(catalogue: Catalogue, collection_id: int, keys: Sequence[str], *, unlisted: Sequence[str] = ()) -> Gone:
+    """A whole look at the collection's source that sees these keys, all as they were, and what it finds gone."""
+    run_id = f"look {secrets.token_hex(4)}"
+    catalogue.start_run(RunRecord(run_id=run_id, kind="ingest"))
+    look = catalogue.begin_listing(collection_id, run_id, "policy", resume=False, ttl_s=60)
+    catalogue.record_page(collection_id, look.id, run_id, seen_keys=keys, objects_seen=len(keys))
+    gone = catalogue.mark_missing(collection_id, look.id, unlisted_prefixes=unlisted)
+    catalogue.end_listing(look.id)
+    catalogue.release_all_leases(holder=run_id)
+    return gone
 
-    return read_only_query(catalogue_path, sql).rows
+
+def rows(catalogue: Catalogue | Path | str, sql: str) -> list[tuple[Any, ...]]:
+    """What people would see who ask the catalogue, its file or its URL in SQL."""
+    if not isinstance(catalogue, Catalogue):
+        with Catalogue.open(catalogue, create=False) as opened:
+            return rows(opened, sql)
+    with catalogue.connected() as connection:
+        as_it_is = sql.replace("%", "%%") if connection.dialect.name == "postgresql" else sql
+        return [tuple(row) for row in connection.exec_driver_sql(as_it_is)]

@@ -48,8 +48,8 @@ WORKER = """
 import sys
 from storage.catalog import Catalogue
 from tests.store.makers import PARAMETERS, restored
-path, holder = sys.argv[1:]
-with Catalogue.open(path) as catalogue:
+url, holder = sys.argv[1:]
+with Catalogue.open(url) as catalogue:
     done = 0
     while works := catalogue.photos_to_restore(None, PARAMETERS, limit=20):
         mine = catalogue.claim_work(works, holder=holder, ttl_s=60)
@@ -59,17 +59,17 @@ with Catalogue.open(path) as catalogue:
 """
 
 
-def test_two_processes_at_once_restore_each_photo_once(catalogue: Catalogue, catalogue_path: Path) -> None:
-    """Real processes on one SQLite file: nothing lost, nothing twice, nobody locked out."""
+def test_two_processes_at_once_restore_each_photo_once(catalogue: Catalogue, catalogue_url: str) -> None:
+    """Real processes on one database: nothing lost, nothing twice, nobody locked out."""
     with_photos(catalogue, *(f"{i}.jpg" for i in range(200)))
     root = Path(__file__).resolve().parents[2]
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(catalogue_path), holder], cwd=root, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", WORKER, catalogue_url, holder], cwd=root, stdout=subprocess.PIPE, text=True
         )
         for holder in ("one", "two")
     ]
     done = [int(worker.communicate(timeout=60)[0]) for worker in workers]
     assert sum(done) == 200
-    assert rows(catalogue_path, "SELECT COUNT(*) FROM restoration") == [(200,)]
-    assert rows(catalogue_path, "SELECT COUNT(*) FROM lease") == [(0,)]
+    assert rows(catalogue, "SELECT COUNT(*) FROM restoration") == [(200,)]
+    assert rows(catalogue, "SELECT COUNT(*) FROM lease") == [(0,)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from storage.catalog import Catalogue
@@ -16,9 +14,7 @@ OTHER = ReleaseRecord(
 )
 
 
-def test_the_first_release_becomes_active_and_later_ones_are_candidates(
-    catalogue: Catalogue, catalogue_path: Path
-) -> None:
+def test_the_first_release_becomes_active_and_later_ones_are_candidates(catalogue: Catalogue) -> None:
     """An upgrade never changes what an archive's nights are made with."""
     assert catalogue.active_release() is None
     assert catalogue.register_release(RELEASE) == "active"
@@ -34,7 +30,7 @@ def test_the_first_release_becomes_active_and_later_ones_are_candidates(
         (OTHER.name, "active", RELEASE.name),
     ]
     assert catalogue.releases()[1].metrics == {"psnr": 24.5}
-    assert rows(catalogue_path, "SELECT COUNT(*) FROM event WHERE type = 'promotion'") == [(2,)]
+    assert rows(catalogue, "SELECT COUNT(*) FROM event WHERE type = 'promotion'") == [(2,)]
     with pytest.raises(RecordRefused, match="register it first"):
         catalogue.activate_release("nothing", agent="Ada")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +11,20 @@ from storage.catalog import Catalogue
 from storage.errors import RecordRefused
 from storage.keys import WorkParameters, work_hash
 from storage.records import CollectionRecord, ReleaseRecord
-from tests.store.makers import PARAMETERS, RELEASE, WORK, failed, label, photo, restored, rows, seen, sha, with_photos
+from tests.store.makers import (
+    PARAMETERS,
+    RELEASE,
+    WORK,
+    failed,
+    label,
+    photo,
+    restored,
+    rows,
+    seen,
+    sha,
+    whole_look,
+    with_photos,
+)
 
 
 def wanted(
@@ -45,16 +57,16 @@ def test_other_parameters_are_other_work(catalogue: Catalogue) -> None:
     assert len(catalogue.history()) == 2
 
 
-def test_held_withdrawn_and_vanished_photos_are_not_wanted(catalogue: Catalogue, catalogue_path: Path) -> None:
+def test_held_withdrawn_and_vanished_photos_are_not_wanted(catalogue: Catalogue) -> None:
     """Nor those of a collection that is held, nor another collection's."""
     collection_id = with_photos(catalogue, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
     assert catalogue.set_photo_state("0" * 64, "held", by="Ada", reason="x") is False
     assert catalogue.set_photo_state(sha("a.jpg"), "held", by="Ada", reason="rights unclear")
     assert catalogue.set_photo_state(sha("b.jpg"), "withdrawn", by="Ada", reason="asked to")
-    catalogue.mark_missing(collection_id, ["a.jpg", "b.jpg", "c.jpg"])
+    whole_look(catalogue, collection_id, ["a.jpg", "b.jpg", "c.jpg"])
     assert wanted(catalogue, collection_id) == ["c.jpg"]
     assert wanted(catalogue, collection_id + 1) == []
-    assert rows(catalogue_path, "SELECT type FROM event WHERE type IN ('hold', 'withdrawal') ORDER BY type") == [
+    assert rows(catalogue, "SELECT type FROM event WHERE type IN ('hold', 'withdrawal') ORDER BY type") == [
         ("hold",),
         ("withdrawal",),
     ]
@@ -67,7 +79,7 @@ def test_work_names_every_place_where_the_photo_can_be_read(catalogue: Catalogue
     first = with_photos(catalogue, "a.jpg")
     second = catalogue.upsert_collection(CollectionRecord(url="s3://bucket"))
     catalogue.record_objects(second, [seen("x.jpg", "a.jpg"), seen("y.jpg", "a.jpg"), seen("z.jpg", "a.jpg")])
-    catalogue.mark_missing(second, ["y.jpg", "z.jpg"])
+    whole_look(catalogue, second, ["y.jpg", "z.jpg"])
     (work,) = catalogue.photos_to_restore(None, PARAMETERS)
     assert [(source.collection_id, source.key) for source in work.sources] == [
         (first, "a.jpg"), (second, "y.jpg"), (second, "z.jpg"),
@@ -109,7 +121,7 @@ def test_once_means_one_row_and_the_first_result_wins(catalogue: Catalogue) -> N
     assert catalogue.record_restorations([failed("a.jpg", "disk full")]) == {key}
     assert catalogue.history()[0].error == "disk full"
     assert catalogue.record_restorations([restored("a.jpg", device="cpu"), failed("a.jpg")]) == {key}
-    assert catalogue.record_restorations([restored("a.jpg", device="cuda")]) == set()
+    assert catalogue.record_restorations([restored("a.jpg", device="cuda", restored_key="other")]) == set()
     assert catalogue.record_restorations([failed("a.jpg")]) == set()
     (row,) = catalogue.history()
     assert (row.outcome, row.device, row.error) == ("restored", "cpu", None)
@@ -121,7 +133,7 @@ def test_restorations_of_unknown_photos_or_releases_are_refused(catalogue: Catal
     with_photos(catalogue, "a.jpg")
     with pytest.raises(RecordRefused, match=sha("x.jpg")):
         catalogue.record_restorations([restored("x.jpg")])
-    with pytest.raises(RecordRefused, match="FOREIGN KEY"):
+    with pytest.raises(RecordRefused, match="(?i)foreign key"):
         catalogue.record_restorations([restored("a.jpg", release="other-00000000")])
 
 
@@ -137,31 +149,31 @@ def test_history_is_found_by_hash_by_key_and_by_name(catalogue: Catalogue) -> No
     assert [row.source_key for row in catalogue.history(limit=1)] == ["100%_b.jpg"]
 
 
-def test_views_tell_latest_and_stale(catalogue: Catalogue, catalogue_path: Path) -> None:
+def test_views_tell_latest_and_stale(catalogue: Catalogue) -> None:
     """Stale by a release that is no longer active, stale by a newer label, neither twice."""
     with_photos(catalogue, "a.jpg", "b.jpg", "c.jpg")
     old = "2026-01-01T00:00:00Z"
     catalogue.record_restorations([restored("a.jpg", finished_at=old), restored("b.jpg", finished_at=old)])
     latest = "SELECT photo_sha256, outcome FROM photo_latest ORDER BY photo_id"
-    assert rows(catalogue_path, latest) == [
+    assert rows(catalogue, latest) == [
         (sha("a.jpg"), "restored"),
         (sha("b.jpg"), "restored"),
         (sha("c.jpg"), None),
     ]
     stale = "SELECT photo_sha256, by_release, by_label FROM restoration_stale ORDER BY restoration_id"
-    assert rows(catalogue_path, stale) == []
+    assert rows(catalogue, stale) == []
     catalogue.record_labels([label("b.jpg", "m1", labelled_at="2026-01-02T00:00:00Z")])
-    assert rows(catalogue_path, stale) == [(sha("b.jpg"), 0, 1)]
+    assert rows(catalogue, stale) == [(sha("b.jpg"), 0, 1)]
     mended = restored(
         "b.jpg", PARAMETERS.with_mask(sha("m1")), mask_source="label", supplied_mask_sha256=sha("m1"),
         finished_at="2026-01-02T00:00:00Z",
     )  # fmt: skip
     catalogue.record_restorations([mended])
-    assert rows(catalogue_path, stale) == []
+    assert rows(catalogue, stale) == []
     catalogue.register_release(ReleaseRecord(name="archive-bbbbbbbb", weights_hash="b" * 64, preset="archive"))
     catalogue.activate_release("archive-bbbbbbbb", agent="Ada")
-    assert rows(catalogue_path, stale) == [(sha("a.jpg"), 1, 0), (sha("b.jpg"), 1, 0)]
-    lineage = rows(catalogue_path, "SELECT release, training_run_id FROM release_lineage ORDER BY release")
+    assert rows(catalogue, stale) == [(sha("a.jpg"), 1, 0), (sha("b.jpg"), 1, 0)]
+    lineage = rows(catalogue, "SELECT release, training_run_id FROM release_lineage ORDER BY release")
     assert lineage == [(RELEASE.name, None), ("archive-bbbbbbbb", None)]
 
 
@@ -178,10 +190,11 @@ def test_many_photos_are_looked_through_at_once(catalogue: Catalogue) -> None:
     assert len(catalogue.photos_to_restore(collection_id, PARAMETERS, limit=64)) == 64
     assert len(catalogue.photos_to_restore(collection_id, PARAMETERS)) == 9_500
     assert time.perf_counter() - began < 10
-    with catalogue._engine.connect() as connection:
-        plan = connection.execute(
-            sa.text(
-                "EXPLAIN QUERY PLAN SELECT * FROM restoration_history ORDER BY finished_at DESC, restoration_id DESC"
-            )
-        ).all()
+    query = "SELECT * FROM restoration_history ORDER BY finished_at DESC, restoration_id DESC LIMIT 50"
+    with catalogue.connected() as connection:
+        explain = "EXPLAIN QUERY PLAN"
+        if connection.dialect.name == "postgresql":
+            explain = "EXPLAIN"
+            connection.execute(sa.text("SET enable_sort = off"))  # of 500 rows it would rather sort all
+        plan = connection.execute(sa.text(f"{explain} {query}")).all()
     assert any("ix_restoration_finished_at" in str(line) for line in plan), plan
