@@ -2,127 +2,48 @@
 
 from __future__ import annotations
 
-import sqlite3
-import time
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
-from storage.errors import CatalogueMissing, QueryFailed, QueryRefused, QueryTimeout
-from storage.urls import masked_url, sqlite_path
+from storage.query_rows import QueryResult, QueryRows
+from storage.urls import sqlite_path
 
-VALUE_LIMIT_BYTES = 4 << 20
-"""Longest text or blob that a query may make: ``printf('%*d')`` could ask for a gigabyte in one step."""
-
-SAFE_FUNCTIONS = frozenset((
-    # aggregates and windows
-    "avg", "count", "cume_dist", "dense_rank", "first_value", "group_concat", "lag", "last_value", "lead", "max",
-    "median", "min", "nth_value", "ntile", "percent_rank", "percentile", "rank", "row_number", "string_agg",
-    "sum", "total",
-    # numbers
-    "abs", "ceil", "ceiling", "exp", "floor", "ln", "log", "log10", "log2", "mod", "pi", "pow", "power", "random",
-    "round", "sign", "sqrt", "trunc",
-    # text
-    "char", "concat", "concat_ws", "format", "glob", "hex", "instr", "length", "like", "lower", "ltrim",
-    "octet_length", "printf", "quote", "replace", "rtrim", "substr", "substring", "trim", "unicode", "unistr",
-    "upper",
-    # choices
-    "coalesce", "ifnull", "iif", "likelihood", "likely", "nullif", "typeof", "unlikely",
-    # times
-    "current_date", "current_time", "current_timestamp", "date", "datetime", "julianday", "strftime", "time",
-    "timediff", "unixepoch",
-    # JSON
-    "->", "->>", "json", "json_array", "json_array_length", "json_each", "json_extract", "json_group_array",
-    "json_group_object", "json_object", "json_patch", "json_quote", "json_remove", "json_replace", "json_set",
-    "json_tree", "json_type", "json_valid",
-))  # fmt: skip
+__all__ = ["QueryResult", "QueryRows", "open_query", "read_only_query"]
 
 
-@dataclass(frozen=True)
-class QueryResult:
-    """Columns and rows; ``truncated`` where a row limit cut them."""
+def open_query(
+    catalogue_url: str | Path, sql: str, *, timeout_s: float = 30.0
+) -> AbstractContextManager[QueryRows]:
+    """Runs one SELECT and gives its rows as they come, however many there are.
 
-    columns: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
-    truncated: bool = False
+    Args:
+        catalogue_url: ``sqlite:////folder/catalogue.db``, a path, or ``postgresql+psycopg://...``.
+        timeout_s: limit for the whole query, from its start to its last row.
+
+    Raises (on entering and, but for the first and the last, while rows are fetched):
+        QueryRefused: more than one statement, or one that does anything but read.
+        QueryTimeout: ran longer than ``timeout_s``.
+        QueryFailed: wrong SQL, or a database that does not answer.
+        CatalogueMissing: no catalogue at this URL.
+    """
+    path = sqlite_path(catalogue_url)
+    if path is not None:
+        from storage.sqlite_query import open_sqlite_query
+
+        return open_sqlite_query(path, sql, timeout_s=timeout_s)
+    from storage.postgres_query import open_postgres_query
+
+    return open_postgres_query(str(catalogue_url), sql, timeout_s=timeout_s)
 
 
 def read_only_query(
     catalogue_url: str | Path, sql: str, *, timeout_s: float = 30.0, row_limit: int | None = None
 ) -> QueryResult:
-    """Runs one SELECT.
-
-    Raises:
-        QueryRefused: more than one statement, or one that does anything but read.
-        QueryTimeout: ran longer than ``timeout_s``.
-        QueryFailed: wrong SQL.
-        CatalogueMissing: no catalogue at this URL.
-    """
-    path = sqlite_path(catalogue_url)
-    if path is None:
-        raise QueryFailed(f"read-only SQL runs on SQLite so far; ask {masked_url(catalogue_url)} with psql")
-    connection = _connect(path)
-    try:
-        return _run(connection, sql, timeout_s, row_limit)
-    finally:
-        connection.close()
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    if not path.is_file():
-        raise CatalogueMissing(f"no catalogue at {path}; run `oldphoto ingest` first, or name another --home")
-    try:
-        uri = f"file:{quote(bytes(path.absolute()))}?mode=ro"
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10, cached_statements=0)
-        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-        connection.execute("PRAGMA query_only=ON")
-        connection.execute("PRAGMA trusted_schema=OFF")
-        # SQLite sets these two up at first use, by a step that the authorizer must not allow in general.
-        connection.execute("SELECT 1 FROM sqlite_master, json_each('[]'), json_tree('[]')").fetchone()
-    except sqlite3.Error as error:
-        raise QueryFailed(f"{path} cannot be read as a SQLite catalogue: {error}") from error
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_LIMIT_BYTES)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0)
-    connection.set_authorizer(_authorize)
-    return connection
-
-
-def _authorize(action: int, first: str | None, second: str | None, database: str | None, inside: str | None) -> int:
-    """Allows reading, and what is needed for it; all that SQLite may learn to do later is denied as well."""
-    if action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE):
-        return sqlite3.SQLITE_OK
-    if action == sqlite3.SQLITE_FUNCTION and second is not None and second.lower() in SAFE_FUNCTIONS:
-        return sqlite3.SQLITE_OK
-    return sqlite3.SQLITE_DENY
-
-
-def _run(connection: sqlite3.Connection, sql: str, timeout_s: float, row_limit: int | None) -> QueryResult:
-    deadline = time.monotonic() + timeout_s
-    connection.set_progress_handler(lambda: time.monotonic() > deadline, 1000)
-    try:
-        cursor = connection.execute(sql)
-        if cursor.description is None:
-            raise QueryRefused("expected one SELECT statement, found none")
-        columns = tuple(column[0] for column in cursor.description)
-        rows = cursor.fetchall() if row_limit is None else cursor.fetchmany(row_limit + 1)
-    except QueryRefused:
-        raise
-    except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
-        raise _translated(error, timeout_s) from error
-    if row_limit is not None and len(rows) > row_limit:
-        return QueryResult(columns, rows[:row_limit], truncated=True)
-    return QueryResult(columns, rows)
-
-
-def _translated(error: Exception, timeout_s: float) -> Exception:
-    """The error in one line of ours."""
-    text = " ".join(str(error).split())
-    if text == "interrupted":
-        return QueryTimeout(f"the query ran past its limit of {timeout_s:g} s; narrow it, or raise the limit")
-    if "authoriz" in text or "prohibited" in text or "readonly" in text:
-        return QueryRefused(f"only one SELECT that reads tables and calls plain functions is allowed ({text})")
-    if "one statement at a time" in text:
-        return QueryRefused("only one statement is allowed; take away what follows the first semicolon")
-    return QueryFailed(f"the query cannot be run: {text}")
+    """Runs one SELECT and gives all its rows, or the first ``row_limit``; raises as `open_query` does."""
+    rows: list[tuple] = []
+    with open_query(catalogue_url, sql, timeout_s=timeout_s) as result:
+        for batch in result.batches:
+            rows += batch
+            if row_limit is not None and len(rows) > row_limit:
+                return QueryResult(result.columns, rows[:row_limit], truncated=True)
+    return QueryResult(result.columns, rows)

@@ -1,8 +1,9 @@
-"""Read-only SQL: what people ask, and what attackers try."""
+"""Read-only SQL on SQLite: what people ask, and what attackers try."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ from tests.store.makers import restored, with_photos
 
 
 @pytest.fixture
-def path(catalogue: Catalogue, catalogue_path: Path) -> Path:
+def path(catalogue_path: Path) -> Iterator[Path]:
     """A catalogue with two restorations, open by a run at the same time."""
-    with_photos(catalogue, "a.jpg", "b.jpg")
-    catalogue.record_restorations([restored("a.jpg"), restored("b.jpg")])
-    return catalogue_path
+    with Catalogue.open(catalogue_path) as catalogue:
+        with_photos(catalogue, "a.jpg", "b.jpg")
+        catalogue.record_restorations([restored("a.jpg"), restored("b.jpg")])
+        yield catalogue_path
 
 
 @pytest.mark.parametrize(
