@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 from storage.errors import KeyRefused
@@ -51,3 +52,42 @@ def _link(restored: Path, target: Path) -> bool:
     finally:
         part.unlink(missing_ok=True)
     return True
+
+
+def remove_from_browse(home: Path, browse_path: str) -> bool:
+    """Takes what is shown at this browse path away, and folders that are empty then. Gives whether there was anything.
+    """
+    target = home / key_to_name(browse_path)
+    try:
+        target.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    remove_empty_folders(target.parent, below=home / "browse")
+    return True
+
+
+def remove_links(home: Path, files: Iterable[Path]) -> int:
+    """Takes every further name of these files away from ``browse/``: links under paths that sources had once.
+
+    Walks all of ``browse/``, and only where one of the files still has another name.
+    """
+    linked = {(status.st_dev, status.st_ino) for file in files if (status := file.stat()).st_nlink > 1}
+    removed = 0
+    if linked:
+        for folder, _, names in os.walk(home / "browse"):
+            for path in (Path(folder, name) for name in names):
+                status = path.lstat()
+                if (status.st_dev, status.st_ino) in linked:
+                    path.unlink()
+                    removed += 1
+    return removed
+
+
+def remove_empty_folders(folder: Path, *, below: Path) -> None:
+    """Removes the folder where it is empty, and those above it that are empty then, up to ``below``, which stays."""
+    while folder != below and below in folder.parents:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
