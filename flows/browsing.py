@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from flows.settings import Settings
 from storage.browse import place_in_browse
 from storage.catalog.catalogue import Catalogue
-from storage.catalog.collection_queries import KnownCollection, placed_restorations
+from storage.catalog.collection_queries import KnownCollection
 from storage.keys import browse_path
 from storage.local_files import key_to_name
 from storage.objects import ObjectStore
@@ -30,7 +30,7 @@ def complete_browse(settings: Settings, catalogue: Catalogue, collections: Itera
     """
     made = 0
     for collection in collections:
-        for placed in placed_restorations(catalogue, collection.id):
+        for placed in catalogue.placed_restorations(collection.id):
             path = browse_path(placed.key, placed.output_format, browse_folder=placed.browse_folder)
             if not (settings.layout.home / key_to_name(path)).exists():
                 _place(settings, path, placed.restored_key)
@@ -39,5 +39,5 @@ def complete_browse(settings: Settings, catalogue: Catalogue, collections: Itera
 
 
 def _place(settings: Settings, path: str, restored_key: str) -> None:
-    store = ObjectStore(settings.derivatives_url, settings.store_options(settings.derivatives_url))
+    store = ObjectStore(settings.derivatives_url, settings.store_options(settings.derivatives_url, "derivatives"))
     place_in_browse(settings.layout.home, path, store.local_path(restored_key) or store.read_bytes(restored_key))

@@ -7,7 +7,7 @@ from typing import Any
 
 from flows.settings import Settings
 from storage.catalog.catalogue import Catalogue
-from storage.catalog.collection_queries import KnownCollection, list_collections
+from storage.catalog.collection_queries import KnownCollection
 from storage.records import CollectionRecord
 from storage.urls import canonical_url
 
@@ -26,15 +26,16 @@ def policy_of(
     policy = replace(policy, **given_policy(settings))
     if recursive is not None:
         policy = replace(policy, recursive=recursive)
-    if "ignore_patterns" in settings.model_fields_set:
-        policy = replace(policy, ignore_patterns=settings.ignore_patterns)
+    for name in ("include_patterns", "ignore_patterns"):
+        if name in settings.model_fields_set:
+            policy = replace(policy, **{name: getattr(settings, name)})
     return policy
 
 
 def find_collection(catalogue: Catalogue, source: str) -> KnownCollection | None:
     """The collection of this source, or None."""
     url = canonical_url(source)
-    return next((known for known in list_collections(catalogue) if known.policy.url == url), None)
+    return next((known for known in catalogue.collections() if known.policy.url == url), None)
 
 
 def given_policy(settings: Settings) -> dict[str, Any]:

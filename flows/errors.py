@@ -4,6 +4,7 @@
     ├── UsageError           the command cannot be carried out as it was given (exit code 2)
     ├── PrefectUnavailable   no Prefect server could be started or reached
     ├── DerivativesUnwritable  restorations cannot be stored at all
+    ├── SourceEmptied        a source shows nothing where photos are registered
     ├── SourceChanged        a master's bytes are no longer the ones that were registered
     └── RunInterrupted       the run was told to stop; what is left is done by the next one
 
@@ -27,6 +28,10 @@ class PrefectUnavailable(FlowsError):
 
 class DerivativesUnwritable(FlowsError):
     """Restorations cannot be stored at all: the disk is full, the bucket refuses."""
+
+
+class SourceEmptied(FlowsError):
+    """A source shows nothing where photos are registered, as a folder does whose disk is not mounted."""
 
 
 class SourceChanged(FlowsError):

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from dataclasses import replace
 from typing import Any
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
-from prefect.futures import PrefectFuture, as_completed
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from prefect import flow
 
 from flows.collections import find_collection, policy_of
-from flows.listing import Listing, batches_of, list_source
+from flows.leases import WorkLeases
+from flows.look import Look, LookTally, SourcePages, policy_hash
+from flows.near_duplicates import link_near_duplicates
 from flows.progress import progress
+from flows.reading import readers
 from flows.run_records import OpenRun, agent, recorded_run, title_of
-from flows.runners import reader_threads
 from flows.settings import Settings
+from flows.sidecar_findings import SidecarSummary
+from flows.sidecars import attach_sidecars
 from flows.summary import IngestSummary, RunSummary
-from flows.validation import Validated, validate_objects
-from oldphoto_core.images import DecodeLimits
+from storage.catalog.collection_queries import KnownCollection
+from storage.catalog.listing_queries import lease_name
 from storage.ignore import IgnoreRules
 from storage.objects import SourceStore
-from storage.records import EventRecord, KnownObject, SourceEntry, SourceObjectRecord, source_object_id
+from storage.records import CollectionRecord
 
-_IN_FLIGHT = 4
-"""Batches a thread that are under way before the first of them is recorded."""
+NAMED = 100
+"""Quarantined objects that a summary names; the catalogue and the report have them all."""
 
 
 @flow(name="ingest")
@@ -34,6 +34,8 @@ def ingest(
     home: str | None = None,
     recursive: bool | None = None,
     recheck: bool = False,
+    limit: int | None = None,
+    accept_empty: bool = False,
     settings: dict[str, Any] | None = None,
     run_id: str | None = None,
 ) -> RunSummary:
@@ -44,117 +46,113 @@ def ingest(
         home: folder of the installation; None: `OLDPHOTO_HOME`, else `./restored`.
         recursive: whether folders below are taken too; None: as before, at first True.
         recheck: reads objects again that have not changed by size, time and ETag.
+        limit: objects read at most; None: all that are new or changed.
+        accept_empty: takes a source that shows nothing at its word, though photos are registered there.
         settings: further settings, as in `oldphoto.toml`.
         run_id: the run of the catalogue that this is part of; None: a run of its own.
     """
     chosen = Settings.load(home, **(settings or {}))
     with recorded_run(chosen, kind="ingest", title=title_of(source), source=source, run_id=run_id) as run:
         before = find_collection(run.catalogue, source)
-        known = run.catalogue.known_objects(before.id) if before is not None else {}
-        policy = policy_of(before, chosen, source, recursive=recursive)
-        store = SourceStore(policy.url, chosen.store_options(policy.url), exclude=chosen.result_locations())
-        progress().begin(f"Listing {source}")
-        rules = IgnoreRules(policy.ignore_patterns)
-        listing = list_source(store, known, rules, recursive=policy.recursive, recheck=recheck)
-        collection_id = run.catalogue.upsert_collection(policy)  # not before: a misspelt source is no collection
-        run.catalogue.update_run(run.run_id, collection_id=collection_id)
-        photos_new = register(run, collection_id, chosen, store, listing, known)
-        found = look_back(run, collection_id, store.url, listing, photos_new)
+        if before is not None and before.state == "withdrawn":
+            found = withdrawn(before)
+        else:
+            policy = policy_of(before, chosen, source, recursive=recursive)
+            look = look_at(run, chosen, before, policy, recheck=recheck, limit=limit, accept_empty=accept_empty)
+            sidecars = read_sidecars(run, chosen, look, reread=recheck)
+            pairs = link_near_duplicates(run.catalogue)
+            found = ingest_summary(run, look.collection_id, look.url, look.tally, near_duplicates=pairs)
+            found = replace(found, sidecars=sidecars)
         run.summary = RunSummary(run_id=run.run_id, ingest=found)
         return run.summary
 
 
-@task(name="check photos", cache_policy=NO_CACHE, persist_result=False)
-def check_photos(store: SourceStore, entries: Sequence[SourceEntry], limits: DecodeLimits) -> list[Validated]:
-    """Reads, hashes and decodes a batch of objects."""
-    return validate_objects(store, entries, limits)
-
-
-def register(
+def look_at(
     run: OpenRun,
-    collection_id: int,
     settings: Settings,
-    store: SourceStore,
-    listing: Listing,
-    known: Mapping[str, KnownObject],
-) -> int:
-    """Records the listing's objects, a transaction a batch; gives the number of contents never seen before."""
-    run.catalogue.record_objects(
-        collection_id, listing.decided, (), _events(run.run_id, store.url, listing.decided, known)
+    before: KnownCollection | None,
+    policy: CollectionRecord,
+    *,
+    recheck: bool = False,
+    limit: int | None = None,
+    accept_empty: bool = False,
+) -> Look:
+    """Goes through the source once and records it, going on where a run that died had stopped."""
+    catalogue = run.catalogue
+    rules = IgnoreRules(policy.ignore_patterns, include=policy.include_patterns)
+    store = SourceStore(policy.url, settings.store_options(policy.url), exclude=settings.result_locations())
+    progress().begin(f"Looking through {policy.url}")
+    asked = {"policy_hash": policy_hash(policy, rules, recheck=recheck), "ttl_s": settings.lease_s}
+    holding = WorkLeases(
+        catalogue, holder=run.run_id, ttl_s=settings.lease_s, locks_folder=settings.layout.work / "runs"
     )
-    progress().begin("Checking photos", len(listing.to_read))
-    photos_new = 0
-    for entries, found in _checked(store, listing.to_read, settings):
-        records = [record for record, _ in found]
-        photos = [photo for _, photo in found if photo is not None]
-        events = _events(run.run_id, store.url, records, known)
-        photos_new += run.catalogue.record_objects(collection_id, records, photos, events)
-        listing.keys.difference_update({entry.key for entry in entries} - {record.key for record in records})
-        progress().advance(len(entries))
-    return photos_new
+    with holding as leases:
+        listing = None
+        if before is not None:
+            listing = catalogue.begin_listing(before.id, run.run_id, resume=store.resumable, **asked)
+            leases.hold(lease_name(listing.id))
+        pages = SourcePages(store, recursive=policy.recursive, after=listing.cursor if listing else None)
+        collection_id = catalogue.upsert_collection(policy)  # not before: a misspelt source is no collection
+        catalogue.update_run(run.run_id, collection_id=collection_id)
+        if listing is None:
+            listing = catalogue.begin_listing(collection_id, run.run_id, resume=False, **asked)
+            leases.hold(lease_name(listing.id))
+        if listing.objects_seen:
+            progress().say(f"going on after {listing.objects_seen} objects that a run before this one saw")
+        look = Look(
+            run=run, collection_id=collection_id, url=store.url, listing=listing, rules=rules, recheck=recheck,
+            limit=limit,
+        )  # fmt: skip
+        with readers(store, settings) as threads:
+            look.go_through(pages, threads)
+        look.end(accept_empty=accept_empty)
+    return look
 
 
-def look_back(run: OpenRun, collection_id: int, url: str, listing: Listing, photos_new: int) -> IngestSummary:
-    """Marks what is gone and gives how the collection stands now."""
-    unlisted = listing.unlisted
-    run.catalogue.mark_missing(
-        collection_id, listing.keys, unlisted_prefixes=[problem.prefix for problem in unlisted], agent=agent()
+def read_sidecars(run: OpenRun, settings: Settings, look: Look, *, reread: bool) -> SidecarSummary:
+    """Attaches what sidecars say of the photos: every object of the collection is on record by now."""
+    progress().begin("Reading sidecars")
+    store = SourceStore(look.url, settings.store_options(look.url))
+    return attach_sidecars(
+        run.catalogue, look.collection_id, store, run_id=run.run_id, agent=agent(), reread=reread
     )
+
+
+def ingest_summary(
+    run: OpenRun, collection_id: int, url: str, tally: LookTally, *, near_duplicates: int
+) -> IngestSummary:
+    """What the look brought, and how the collection stands now."""
     counts = run.catalogue.object_counts(collection_id)
+    note = None
+    if not tally.objects_seen:
+        note = f"{url} is empty: it shows no object at all"
+    elif tally.left:
+        note = f"{tally.left} new or changed objects are left by the limit; the next run takes them"
     return IngestSummary(
         collection_id=collection_id,
         url=url,
+        listed=tally.listed,
         registered=counts["registered"],
-        photos_new=photos_new,
-        read=len(listing.to_read),
+        photos_new=tally.photos_new,
+        read=tally.read,
+        changed=tally.changed,
+        reappeared=tally.reappeared,
+        gone=tally.missing,
+        moved=tally.moved,
+        near_duplicates=near_duplicates,
+        left=tally.left,
         ignored=counts["ignored"],
         missing=counts["missing"],
-        quarantined=tuple(run.catalogue.quarantined(collection_id)),
-        unlisted=tuple((problem.prefix, problem.reason) for problem in unlisted),
+        set_aside=counts["quarantined"],
+        reasons=run.catalogue.quarantined_by_reason(collection_id),
+        quarantined=tuple(run.catalogue.quarantined(collection_id, limit=NAMED)),
+        unlisted=tuple((problem.prefix, problem.reason) for problem in tally.unlisted),
+        note=note,
     )
 
 
-def _checked(
-    store: SourceStore, entries: Sequence[SourceEntry], settings: Settings
-) -> Iterator[tuple[list[SourceEntry], list[Validated]]]:
-    """Each batch with what was found in it, as they come."""
-    threads = settings.readers or reader_threads()
-    limits = DecodeLimits(max_pixels=int(settings.max_megapixels * 1e6))
-    waiting = iter(batches_of(entries, threads=threads))
-    pool: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=threads)
-    with pool as runner:
-        while some := list(islice(waiting, threads * _IN_FLIGHT)):
-            futures: dict[PrefectFuture[list[Validated]], list[SourceEntry]] = {
-                runner.submit(check_photos, {"store": store, "entries": batch, "limits": limits}): batch
-                for batch in some
-            }
-            for future in as_completed(list(futures)):
-                yield futures[future], future.result()
-
-
-def _events(
-    run_id: str, url: str, records: Sequence[SourceObjectRecord], known: Mapping[str, KnownObject]
-) -> list[EventRecord]:
-    """One ingestion for a batch's photos; a failed validation for each object that is newly set aside."""
-    events = []
-    registered = [record for record in records if record.status == "registered"]
-    if registered:
-        links = [("source_object", source_object_id(url, record.key), "source") for record in registered]
-        links += [("photo", str(record.photo_sha256), "outcome") for record in registered]
-        detail = {"run": run_id, "count": len(registered)}
-        events.append(EventRecord(type="ingestion", agent=agent(), detail=detail, objects=tuple(links)))
-    for record in records:
-        before = known.get(record.key)
-        is_known = before is not None and (before.status, before.reason) == (record.status, record.reason)
-        if record.status != "quarantined" or is_known:
-            continue
-        events.append(
-            EventRecord(
-                type="validation",
-                agent=agent(),
-                outcome="failure",
-                detail={"run": run_id, "reason": record.reason, "detail": record.detail},
-                objects=(("source_object", source_object_id(url, record.key), "source"),),
-            )
-        )
-    return events
+def withdrawn(collection: KnownCollection) -> IngestSummary:
+    """The summary of a collection that is not to be processed."""
+    url = collection.policy.url
+    note = f"{url} is withdrawn, so nothing of it was read; `oldphoto reopen` takes the withdrawal back"
+    return IngestSummary(collection_id=collection.id, url=url, note=note)

@@ -1,4 +1,4 @@
-"""Which photos this run holds, so that no other run restores them meanwhile.
+"""What this run holds: photos, so that no other run restores them meanwhile, and its look at a source.
 
 Leases stand in the catalogue, on its clock, and are renewed while the run lives. A run that was killed cannot end its
 leases; on the same machine the next run finds its lock file free and ends them at once, elsewhere they run out.
@@ -66,6 +66,11 @@ class WorkLeases:
         with self._guard:
             self._held.update(work_lease_name(work.photo_sha256, work.work_hash) for work in claimed)
         return claimed
+
+    def hold(self, name: str) -> None:
+        """Keeps a lease alive that the catalogue gave to this run by other means."""
+        with self._guard:
+            self._held.add(name)
 
     def give_back(self, works: Sequence[PhotoWork]) -> None:
         """Ends the leases of works that are on record."""

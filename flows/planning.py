@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ from flows.settings import Settings
 from oldphoto_core import PIXEL_VERSION
 from oldphoto_core.releases import ReleaseCard
 from storage.catalog.catalogue import Catalogue
-from storage.catalog.collection_queries import KnownCollection, list_collections
+from storage.catalog.collection_queries import KnownCollection
 from storage.keys import WorkParameters
 from storage.records import PhotoWork
 from storage.urls import local_folder, sqlite_path
@@ -50,7 +50,7 @@ def plan_collections(
         UsageError: `source` is no collection of this catalogue.
     """
     if source is None:
-        collections = list_collections(catalogue)
+        collections = catalogue.collections()
         if not collections:
             raise UsageError(f"nothing is ingested in {settings.home} yet; run `oldphoto ingest FOLDER` first")
     else:
@@ -65,6 +65,17 @@ def plan_collections(
         done = catalogue.count_done(collection.id, parameters)
         plans.append(CollectionPlan(collection, parameters, works, done))
     return plans
+
+
+def first_of(plans: Sequence[CollectionPlan], limit: int | None) -> tuple[list[CollectionPlan], int]:
+    """The plans with their first photos, so many in all, and how many are left; None leaves the plans whole."""
+    if limit is None:
+        return list(plans), 0
+    kept, room = [], limit
+    for plan in plans:
+        kept.append(replace(plan, works=plan.works[:room]))
+        room -= len(kept[-1].works)
+    return kept, sum(len(plan.works) for plan in plans) - (limit - room)
 
 
 def work_parameters(collection: KnownCollection, settings: Settings, card: ReleaseCard) -> WorkParameters:

@@ -17,6 +17,9 @@ class Progress:
     def begin(self, label: str, total: int | None = None) -> None:
         """A new piece of work begins; total None where it is not known."""
 
+    def expect(self, count: int) -> None:
+        """So many more are to be done than was known before."""
+
     def advance(self, count: int = 1) -> None:
         """So many are done."""
 

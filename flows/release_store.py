@@ -13,9 +13,10 @@ from flows.settings import Settings
 from oldphoto_core.errors import ReleaseError
 from oldphoto_core.releases import ReleaseCard, find_release
 from storage.catalog.catalogue import Catalogue
+from storage.errors import CatalogueMissing
 from storage.objects import ObjectStore
 from storage.records import ReleaseRecord
-from storage.urls import local_folder, sqlite_path
+from storage.urls import local_folder
 
 CARD = "card.json"
 
@@ -40,11 +41,13 @@ def resolve_release(catalogue: Catalogue, settings: Settings) -> ReleaseCard:
 
 def release_without_catalogue(settings: Settings) -> ReleaseCard:
     """The same for a single file: a home that has a catalogue is asked which release is active, nothing is written."""
-    path = sqlite_path(settings.catalogue_url)
-    if settings.release != "active" or (path is not None and not path.is_file()):
+    if settings.release != "active":
         return _named(settings, None)
-    with Catalogue.open(settings.catalogue_url, create=False) as catalogue:
-        return _named(settings, catalogue.active_release())
+    try:
+        with Catalogue.open(settings.catalogue_url, create=False) as catalogue:
+            return _named(settings, catalogue.active_release())
+    except CatalogueMissing:
+        return _named(settings, None)
 
 
 def _packaged() -> ReleaseCard | None:
@@ -108,4 +111,4 @@ def _fetch(settings: Settings, name: str, folder: Path) -> bool:
 
 
 def _store(settings: Settings) -> ObjectStore:
-    return ObjectStore(settings.releases_url, settings.store_options(settings.releases_url))
+    return ObjectStore(settings.releases_url, settings.store_options(settings.releases_url, "releases"))

@@ -46,7 +46,7 @@ def write_report(settings: Settings, run_id: str | None = None) -> Path:
 
 
 def _derivatives(settings: Settings) -> Callable[[str], bytes | None]:
-    store = ObjectStore(settings.derivatives_url, settings.store_options(settings.derivatives_url))
+    store = ObjectStore(settings.derivatives_url, settings.store_options(settings.derivatives_url, "derivatives"))
 
     def object_bytes(key: str) -> bytes | None:
         try:
@@ -80,7 +80,7 @@ class _Masters:
         if url is None:
             return None
         try:
-            data = SourceStore(url, self._settings.store_options(url)).read_bytes(photo.source_key)
+            data = SourceStore(url, self._settings.store_options(url, "sources")).read_bytes(photo.source_key)
         except ObjectNotFound:
             return None
         return preview_jpeg(decode_image(data, photo.source_key, self._limits).pixels)

@@ -9,7 +9,8 @@ from typing import Any
 from prefect import flow
 
 from flows.browsing import complete_browse
-from flows.planning import Batch, CollectionPlan, batches_of, check_settings, plan_collections
+from flows.endpoints import honours_conditions
+from flows.planning import Batch, CollectionPlan, batches_of, check_settings, first_of, plan_collections
 from flows.progress import progress
 from flows.release_store import resolve_release
 from flows.restore_job import RestoreJob
@@ -17,14 +18,17 @@ from flows.restoring import restore_batches
 from flows.run_records import OpenRun, flow_run_id, machine_facts, recorded_run, title_of
 from flows.runners import WorkerPlan, plan_workers
 from flows.settings import Settings
+from flows.states import sweep_withdrawn
 from flows.summary import RestoreSummary, RunSummary
 from oldphoto_core.releases import ReleaseCard
+from storage.s3_settings import Purpose
 
 
 @flow(name="restore")
 def restore(
     home: str | None = None,
     source: str | None = None,
+    limit: int | None = None,
     settings: dict[str, Any] | None = None,
     run_id: str | None = None,
 ) -> RunSummary:
@@ -33,6 +37,7 @@ def restore(
     Args:
         home: folder of the installation; None: `OLDPHOTO_HOME`, else `./restored`.
         source: one collection alone; None: all of them.
+        limit: photos restored at most; None: all that are not restored yet.
         settings: further settings, as in `oldphoto.toml`.
         run_id: the run of the catalogue that this is part of; None: a run of its own.
     """
@@ -41,16 +46,19 @@ def restore(
     with recorded_run(
         chosen, kind="restore", title=title_of(source) if source else "all collections", source=source, run_id=run_id
     ) as run:
+        sweep_withdrawn(run.catalogue, chosen, run_id=run.run_id)
         card = resolve_release(run.catalogue, chosen)
-        plans = plan_collections(run.catalogue, chosen, card, source=source)
+        plans, left = first_of(plan_collections(run.catalogue, chosen, card, source=source), limit)
         describe_run(run, card, plans)
         batches = batches_of(plans, size=chosen.batch_size, megapixels=chosen.batch_megapixels)
         restored = restore_all(run, chosen, card, batches) if batches else RestoreSummary(release=card.name)
         if not batches:
             progress().say("nothing is left to restore")
         complete_browse(chosen, run.catalogue, [plan.collection for plan in plans])
+        if batches:  # what was withdrawn while it was at work
+            sweep_withdrawn(run.catalogue, chosen, run_id=run.run_id)
         already_done = restored.already_done + sum(plan.already_done for plan in plans)
-        run.summary = RunSummary(run_id=run.run_id, restore=replace(restored, already_done=already_done))
+        run.summary = RunSummary(run_id=run.run_id, restore=replace(restored, already_done=already_done, left=left))
         return run.summary
 
 
@@ -86,7 +94,9 @@ def restore_job(
 ) -> RestoreJob:
     """What the workers are told; each batch puts its own parameters in."""
     sources = {source.collection_url for batch in batches for work in batch.works for source in work.sources}
-    urls = [settings.derivatives_url, settings.labels_url, *sources]
+    urls: dict[Purpose, list[str]] = {
+        "sources": sorted(sources), "derivatives": [settings.derivatives_url], "labels": [settings.labels_url],
+    }  # fmt: skip
     return RestoreJob(
         parameters=batches[0].parameters,
         release=card.name,
@@ -97,7 +107,13 @@ def restore_job(
         max_pixels=int(settings.max_megapixels * 1e6),
         derivatives_url=settings.derivatives_url,
         labels_url=settings.labels_url,
-        store_options={url.partition("://")[0]: settings.store_options(url) for url in urls},
+        store_options={
+            purpose: options
+            for purpose, of_purpose in urls.items()
+            for url in of_purpose
+            if (options := settings.store_options(url, purpose))
+        },
+        conditional_writes=honours_conditions(run.catalogue, settings, settings.derivatives_url, "derivatives"),
         run_id=run.run_id,
         flow_run_id=flow_run_id(),
     )

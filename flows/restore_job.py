@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from flows.derivatives import encode_restored, extension_for, write_derivatives
+from flows.derivatives import encode_restored, extension_for, write_derivatives, write_provenance
 from flows.errors import DerivativesUnwritable, SourceChanged
 from flows.run_records import code_version
 from oldphoto_core.errors import CoreError, one_line
@@ -19,8 +19,8 @@ from oldphoto_core.previews import read_mask
 from storage.errors import ObjectNotFound, ObjectStoreError
 from storage.keys import WorkParameters, sha256_hex
 from storage.objects import ObjectStore, SourceStore
-from storage.provenance import build_provenance, provenance_bytes
 from storage.records import PhotoWork, RestorationRecord, utc_text
+from storage.s3_settings import Purpose
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,9 @@ class RestoreJob:
         release_folder: where the release's card and weights lie.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         threads: torch's threads; None leaves them as they are.
-        store_options: fsspec's options by protocol; secrets among them.
+        store_options: s3fs's options by what a store is for, since each may be on a server of its own; secrets among
+            them.
+        conditional_writes: whether the derivatives' endpoint is known to honour If-None-Match.
     """
 
     parameters: WorkParameters
@@ -55,13 +57,14 @@ class RestoreJob:
     max_pixels: int = DecodeLimits.max_pixels
     derivatives_url: str
     labels_url: str
-    store_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    store_options: Mapping[Purpose, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    conditional_writes: bool | None = None
     run_id: str | None = None
     flow_run_id: str | None = None
 
-    def options(self, url: str) -> Mapping[str, Any]:
-        """fsspec's options for a store at this URL."""
-        return self.store_options.get(url.partition("://")[0], {})
+    def options(self, purpose: Purpose) -> Mapping[str, Any]:
+        """s3fs's options for a store of this purpose; a local folder takes no notice of them."""
+        return self.store_options.get(purpose, {})
 
 
 def restore_photos(job: RestoreJob, works: Sequence[PhotoWork], restorer: Restorer) -> list[RestorationRecord]:
@@ -116,11 +119,12 @@ def _attempt(job: RestoreJob, work: PhotoWork, restorer: Restorer) -> Restoratio
     restored = encode_restored(result.image, master, extension=extension)
     record = _with_result(_record(job, work), result, extension)
     try:
-        store = ObjectStore(job.derivatives_url, job.options(job.derivatives_url))
+        store = ObjectStore(
+            job.derivatives_url, job.options("derivatives"), conditional_writes=job.conditional_writes
+        )
         record = write_derivatives(store, record, restored=restored, before=master.pixels, result=result)
         record = replace(record, finished_at=utc_text())
-        document = provenance_bytes(build_provenance(record, work, job.parameters))
-        store.write_bytes_atomic(str(record.provenance_key), document)
+        record = write_provenance(store, record, work, job.parameters)
     except ObjectStoreError as error:
         raise DerivativesUnwritable(f"restorations cannot be stored: {one_line(error)}") from error
     return record
@@ -136,7 +140,7 @@ def read_master(job: RestoreJob, work: PhotoWork) -> bytes:
     problem: Exception = SourceChanged(f"{work.source_key}: no source is left; run `oldphoto ingest` again")
     for source in work.sources:
         try:
-            data = SourceStore(source.collection_url, job.options(source.collection_url)).read_bytes(source.key)
+            data = SourceStore(source.collection_url, job.options("sources")).read_bytes(source.key)
         except ObjectNotFound:
             problem = SourceChanged(f"{source.key}: gone since it was registered; run `oldphoto ingest` again")
             continue
@@ -161,7 +165,7 @@ def _label_mask(job: RestoreJob, work: PhotoWork, master: DecodedImage) -> np.nd
     """
     if work.label_mask_key is None:
         return None
-    data = ObjectStore(job.labels_url, job.options(job.labels_url)).read_bytes(work.label_mask_key)
+    data = ObjectStore(job.labels_url, job.options("labels")).read_bytes(work.label_mask_key)
     if sha256_hex(data) != work.mask_sha256:
         raise SourceChanged(f"label {work.label_mask_key}: changed since it was recorded; paint and save it again")
     return read_mask(data, master.pixels.shape, work.label_mask_key)

@@ -191,13 +191,9 @@ def restoration_events(records: Sequence[RestorationRecord], run_id: str | None)
                 type="restoration",
                 agent=agent(),
                 outcome="failure" if record.outcome == "failed" else "success",
-                detail={
-                    "run": run_id,
-                    "outcome": record.outcome,
-                    "release": record.release,
-                    "work_hash": record.work_hash,
-                    **({"error": record.error} if record.error else {}),
-                },
+                detail={"outcome": record.outcome, "release": record.release, "work_hash": record.work_hash},
+                run_id=run_id,
+                note=record.error,
                 objects=tuple(objects),
                 uid=f"restoration/{record.photo_sha256}/{record.work_hash}/{run_id}",
             )
@@ -205,6 +201,9 @@ def restoration_events(records: Sequence[RestorationRecord], run_id: str | None)
     compared = tuple(("photo", record.photo_sha256, "source") for record in records if record.outcome != "failed")
     if compared:
         events.append(
-            EventRecord(type="fixity check", agent=agent(), detail={"run": run_id, "hash": "sha256"}, objects=compared)
+            EventRecord(
+                type="fixity check", agent=agent(), detail={"hash": "sha256"}, run_id=run_id, objects=compared,
+                note="masters read for restoration still have the SHA-256 that they were registered with",
+            )
         )
     return events

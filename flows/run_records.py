@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from typing import Protocol
 
 from flows.interrupts import let_go
 from flows.runners import usable_cores
 from flows.settings import Settings
-from flows.summary import RunSummary
 from storage.catalog.catalogue import Catalogue
 from storage.records import RunRecord
 from storage.urls import canonical_url
@@ -54,6 +54,13 @@ def title_of(source: str) -> str:
     return canonical_url(source).rstrip("/").rsplit("/", 1)[-1] or source
 
 
+class Counted(Protocol):
+    """What a run ends with: anything that has totals."""
+
+    def totals(self) -> dict[str, int]:
+        """Counts by name."""
+
+
 @dataclass
 class OpenRun:
     """A run that goes on.
@@ -67,7 +74,7 @@ class OpenRun:
     run_id: str
     catalogue: Catalogue
     is_part: bool = False
-    summary: RunSummary | None = None
+    summary: Counted | None = None
 
 
 @contextmanager

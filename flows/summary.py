@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flows.sidecar_findings import SidecarSummary
 
 DONE, FAILED, USAGE, QUARANTINED, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_CODES = {
@@ -21,22 +26,40 @@ class IngestSummary:
 
     Attributes:
         url: the collection's.
-        registered: objects that hold a photo, after this look; ignored and missing likewise.
+        listed: objects that the source showed in this run.
+        registered: objects that hold a photo, after this look; ignored, missing and set_aside likewise.
         photos_new: contents never seen before.
         read: objects whose bytes were read; the others had not changed.
-        quarantined: (key, reason) of all that are set aside.
+        changed, reappeared, gone, moved: objects that were so in this look; a moved one is among the gone.
+        near_duplicates: pairs of photos found to look alike.
+        left: objects that a limit left for the next run.
+        set_aside: number of quarantined objects; reasons has it by reason.
+        quarantined: (key, reason) of the first of them.
         unlisted: (folder, reason) of what could not be listed, and so may hold photos that nobody has seen.
+        note: one line for a person, such as why nothing was read.
+        sidecars: what became of the metadata beside the photos.
     """
 
     collection_id: int
     url: str
+    listed: int = 0
     registered: int = 0
     photos_new: int = 0
     read: int = 0
+    changed: int = 0
+    reappeared: int = 0
+    gone: int = 0
+    moved: int = 0
+    near_duplicates: int = 0
+    left: int = 0
     ignored: int = 0
     missing: int = 0
+    set_aside: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
     quarantined: tuple[tuple[str, str], ...] = ()
     unlisted: tuple[tuple[str, str], ...] = ()
+    note: str | None = None
+    sidecars: SidecarSummary | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +68,7 @@ class RestoreSummary:
 
     Attributes:
         failed: (key of the first source, error) of each photo that could not be restored.
+        left: photos that a limit left for the next run.
         working_s, megapixels: of restored and unchanged photos; the seconds are workers', not the clock's.
     """
 
@@ -53,13 +77,14 @@ class RestoreSummary:
     unchanged: int = 0
     already_done: int = 0
     failed: tuple[tuple[str, str], ...] = ()
+    left: int = 0
     working_s: float = 0.0
     megapixels: float = 0.0
 
     @property
     def did_nothing(self) -> bool:
         """Whether there was nothing left to do."""
-        return not (self.restored or self.unchanged or self.failed)
+        return not (self.restored or self.unchanged or self.failed or self.left)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +101,7 @@ class RunSummary:
         counts: dict[str, int] = {}
         if self.ingest is not None:
             found = self.ingest
-            counts |= {"registered": found.registered, "ignored": found.ignored, "quarantined": len(found.quarantined)}
+            counts |= {"registered": found.registered, "ignored": found.ignored, "quarantined": found.set_aside}
             counts |= {"missing": found.missing, "unlisted": len(found.unlisted)}
         if self.restore is not None:
             made = self.restore
@@ -88,6 +113,6 @@ class RunSummary:
         """0 all done, 1 something failed, 3 something is quarantined."""
         if (self.restore and self.restore.failed) or (self.ingest and self.ingest.unlisted):
             return FAILED
-        if self.ingest and self.ingest.quarantined and not accept_quarantine:
+        if self.ingest and self.ingest.set_aside and not accept_quarantine:
             return QUARANTINED
         return DONE

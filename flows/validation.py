@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from oldphoto_core.errors import ImageRefused, one_line
 from oldphoto_core.images import DecodeLimits, ImageFacts, decode_image
-from storage.errors import KeyRefused, ObjectNotFound, ObjectStoreError
+from storage.errors import CredentialsRefused, ObjectChanged, ObjectNotFound, ObjectStoreError, StoreUnavailable
 from storage.keys import sha256_hex
 from storage.objects import SourceStore
 from storage.records import PhotoRecord, SourceEntry, SourceObjectRecord
@@ -20,24 +21,33 @@ _READ_ATTEMPTS = 3
 Validated = tuple[SourceObjectRecord, PhotoRecord | None]
 
 
-def validate_objects(store: SourceStore, entries: Sequence[SourceEntry], limits: DecodeLimits) -> list[Validated]:
-    """What each object is; objects that vanished since the listing are left out."""
-    found = (validate_object(store, entry, limits) for entry in entries)
-    return [validated for validated in found if validated is not None]
+def validate_object(
+    store: SourceStore,
+    entry: SourceEntry,
+    limits: DecodeLimits,
+    *,
+    decoding: AbstractContextManager[Any] | None = None,
+) -> Validated | None:
+    """The object's record, with its photo's where it holds one; None where it is gone.
 
+    Args:
+        decoding: held while the object is decoded, such as a semaphore that lets only a few in.
 
-def validate_object(store: SourceStore, entry: SourceEntry, limits: DecodeLimits) -> Validated | None:
-    """The object's record, with its photo's where it holds one; None where it is gone."""
+    Raises:
+        storage.errors.CredentialsRefused, storage.errors.StoreUnavailable: this says nothing about the object.
+    """
     try:
         entry, data = _read_settled(store, entry)
-        facts = decode_image(data, entry.key, limits).facts
+        with decoding or nullcontext():
+            facts = decode_image(data, entry.key, limits).facts
     except ObjectNotFound:
         return None
     except _StillChanging as changing:
         return _quarantined(changing.entry, CHANGING, str(changing)), None
-    except (ObjectStoreError, KeyRefused) as error:
-        advice = "make it readable for this user and run again"
-        return _quarantined(entry, UNREADABLE, f"{one_line(error)}; {advice}"), None
+    except (CredentialsRefused, StoreUnavailable):
+        raise
+    except ObjectStoreError as error:
+        return unreadable(entry, error), None
     except ImageRefused as refused:
         return _quarantined(entry, refused.reason, str(refused)), None
     except MemoryError:
@@ -48,6 +58,12 @@ def validate_object(store: SourceStore, entry: SourceEntry, limits: DecodeLimits
     return record, _photo_record(sha256, len(data), facts)
 
 
+def unreadable(entry: SourceEntry, error: Exception) -> SourceObjectRecord:
+    """The record of an object whose bytes cannot be had."""
+    detail = f"{one_line(error)}; make it readable for this user and run again"
+    return SourceObjectRecord.from_entry(entry, status="quarantined", reason=UNREADABLE, detail=detail)
+
+
 class _StillChanging(Exception):
     def __init__(self, entry: SourceEntry) -> None:
         self.entry = entry
@@ -55,13 +71,12 @@ class _StillChanging(Exception):
 
 
 def _read_settled(store: SourceStore, entry: SourceEntry) -> tuple[SourceEntry, bytes]:
-    """The bytes, and the entry they belong to: size and time are the same before and after reading."""
+    """The bytes, and the entry they belong to: what the object is once its writer leaves it alone."""
     for _ in range(_READ_ATTEMPTS):
-        data = store.read_bytes(entry.key)
-        after = entry if store.root is None else store.entry(entry.key)
-        if len(data) == after.size_bytes and (after.etag, after.modified_at) == (entry.etag, entry.modified_at):
-            return entry, data
-        entry = store.entry(entry.key)
+        try:
+            return store.read_entry(entry)
+        except ObjectChanged as changed:
+            entry = changed.entry
     raise _StillChanging(entry)
 
 

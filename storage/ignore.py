@@ -19,6 +19,9 @@ DEFAULT_IGNORE_PATTERNS: tuple[str, ...] = (
 )  # fmt: skip
 """Compressed archives (``*.zip``) are not among them: photos may be inside, so a person should hear of them."""
 
+NOT_INCLUDED = "not included"
+"""Reason for what no pattern of ``include`` takes."""
+
 
 class IgnoreRules:
     """Patterns in order, the first that matches counts.
@@ -27,8 +30,14 @@ class IgnoreRules:
     with a slash against the name of each folder above it; one with a slash inside against the whole key.
     """
 
-    def __init__(self, patterns: Iterable[str] = (), *, defaults: bool = True) -> None:
-        """Compiles the patterns; the caller's come before the defaults."""
+    def __init__(
+        self, patterns: Iterable[str] = (), *, include: Iterable[str] = (), defaults: bool = True
+    ) -> None:
+        """Compiles the patterns; the caller's come before the defaults.
+
+        Args:
+            include: where there are any, only what one of them matches is taken, and of that not what is ignored.
+        """
         self.patterns = tuple(dict.fromkeys((*patterns, *(DEFAULT_IGNORE_PATTERNS if defaults else ()))))
         self._of_name: list[tuple[str, re.Pattern[str]]] = []
         self._of_folder: list[tuple[str, re.Pattern[str]]] = []
@@ -38,11 +47,21 @@ class IgnoreRules:
             kind = self._of_key if "/" in bare else self._of_folder if bare != pattern else self._of_name
             kind.append((pattern, re.compile(fnmatch.translate(bare.strip("/")), re.IGNORECASE)))
         self._any_name = re.compile("|".join(p.pattern for _, p in self._of_name) or r"(?!)", re.IGNORECASE)
+        self.include = tuple(dict.fromkeys(include))
+        self._included = IgnoreRules(self.include, defaults=False) if self.include else None
 
     def match(self, key: str) -> str | None:
-        """The pattern that ignores this key, or None."""
+        """The pattern that ignores this key, ``NOT_INCLUDED`` where none takes it, or None."""
+        pattern = self._ignoring(key)
+        if pattern is None and self._included is not None and self._included.match(key) is None:
+            return NOT_INCLUDED
+        return pattern
+
+    def _ignoring(self, key: str) -> str | None:
         *folders, name = key.split("/")
         for folder in folders:
+            if folder in (".", ".."):  # a bucket's keys may hold them, and they hide nothing there
+                continue
             for pattern, expression in self._of_folder:
                 if expression.match(folder):
                     return pattern

@@ -10,7 +10,8 @@ from types import FrameType
 
 import typer
 
-from flows.cli import archive, catalogue, doctor, files, samples
+from flows.cli import archive, catalogue, doctor, export, files, keeping, samples
+from flows.cli.database import database_app
 from flows.cli.options import EXIT_CODE_HELP, version_option
 from flows.cli.train import train_app
 from flows.summary import DONE, FAILED, INTERRUPTED, USAGE
@@ -25,8 +26,9 @@ app = typer.Typer(
     epilog=f"Start with: oldphoto sample sample && oldphoto run sample. {EXIT_CODE_HELP}",
 )
 app.callback()(version_option)
-for family in (archive, files, catalogue, samples, doctor):
+for family in (archive, files, catalogue, keeping, export, samples, doctor):
     family.add_to(app)
+app.add_typer(database_app, name="db")
 app.add_typer(train_app, name="train")
 
 
@@ -54,6 +56,13 @@ def run_command(arguments: list[str] | None = None) -> int:
     return code if isinstance(code, int) else DONE
 
 
+_MISUSED = {
+    "UsageError", "SettingsError", "ConfigError", "WorkParametersError", "SourceUnreadable", "KeyRefused",
+    "ExportRefused",
+}  # fmt: skip
+"""Errors of which the command as it was given is the cause, by name: importing them all would load heavy packages."""
+
+
 def _tell(error: Exception, *, debug: bool) -> int:
     """Says what went wrong and gives the exit code for it."""
     if debug:
@@ -69,7 +78,7 @@ def _tell(error: Exception, *, debug: bool) -> int:
         _say(f"{text.rstrip('.')}{hint}" if text else "see `oldphoto --help`")
         return USAGE
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    if kinds & {"UsageError", "SettingsError", "ConfigError", "WorkParametersError", "SourceUnreadable", "KeyRefused"}:
+    if kinds & _MISUSED:
         _say(str(error))
         return USAGE
     if kinds & {"FlowsError", "CoreError", "StorageError"}:

@@ -11,11 +11,15 @@ import typer
 
 from flows.cli.options import (
     EXIT_CODE_HELP,
+    AcceptEmpty,
     AcceptQuarantine,
     BatchSize,
     Device,
+    DryRun,
     Home,
     Ignore,
+    Include,
+    Limit,
     Mode,
     OutputFormat,
     Recheck,
@@ -59,7 +63,11 @@ def run(
     scheduler: Scheduler = None,
     recursive: Recursive = None,
     recheck: Recheck = False,
+    include: Include = None,
     ignore: Ignore = None,
+    limit: Limit = None,
+    dry_run: DryRun = False,
+    accept_empty: AcceptEmpty = False,
     accept_quarantine: AcceptQuarantine = False,
 ) -> None:
     """Ingest a source, restore what is new in it, and write a report to look at."""
@@ -74,13 +82,17 @@ def run(
         workers=workers,
         batch_size=batch_size,
         scheduler=scheduler,
+        include_patterns=include,
         ignore_patterns=ignore,
     )
+    look = {"recursive": recursive, "recheck": recheck, "limit": limit}
+    if dry_run:
+        return _tell_dry_run(home, overrides, source, restoring=True, **look)
     with flows_ready(home, overrides, source=source, restoring=True) as settings:
         from flows.run import run as run_flow
 
         summary = run_flow(
-            source, home=str(settings.home), recursive=recursive, recheck=recheck, settings=overrides or None
+            source, home=str(settings.home), accept_empty=accept_empty, settings=overrides or None, **look
         )
     _end(summary, accept_quarantine)
 
@@ -94,16 +106,30 @@ def ingest(
     output_format: OutputFormat = None,
     recursive: Recursive = None,
     recheck: Recheck = False,
+    include: Include = None,
     ignore: Ignore = None,
+    limit: Limit = None,
+    dry_run: DryRun = False,
+    accept_empty: AcceptEmpty = False,
     accept_quarantine: AcceptQuarantine = False,
 ) -> None:
     """Register and check every file of a source, without restoring; how to restore is remembered for it."""
-    overrides = given(mode=mode, tone=tone, strength=strength, output_format=output_format, ignore_patterns=ignore)
+    overrides = given(
+        mode=mode,
+        tone=tone,
+        strength=strength,
+        output_format=output_format,
+        include_patterns=include,
+        ignore_patterns=ignore,
+    )
+    look = {"recursive": recursive, "recheck": recheck, "limit": limit}
+    if dry_run:
+        return _tell_dry_run(home, overrides, source, restoring=False, **look)
     with flows_ready(home, overrides, source=source) as settings:
         from flows.ingest import ingest as ingest_flow
 
         summary = ingest_flow(
-            source, home=str(settings.home), recursive=recursive, recheck=recheck, settings=overrides or None
+            source, home=str(settings.home), accept_empty=accept_empty, settings=overrides or None, **look
         )
     _end(summary, accept_quarantine)
 
@@ -121,6 +147,7 @@ def restore(
     workers: Workers = None,
     batch_size: BatchSize = None,
     scheduler: Scheduler = None,
+    limit: Limit = None,
 ) -> None:
     """Restore every ingested photo that is not restored yet."""
     overrides = given(
@@ -138,7 +165,7 @@ def restore(
     with flows_ready(home, overrides, restoring=True) as settings:
         from flows.restore import restore as restore_flow
 
-        summary = restore_flow(home=str(settings.home), source=source, settings=overrides or None)
+        summary = restore_flow(home=str(settings.home), source=source, limit=limit, settings=overrides or None)
     _end(summary, accept_quarantine=True)
 
 
@@ -174,6 +201,21 @@ def flows_ready(
                     f"the Prefect server at {url} does not answer any more ({error}); "
                     "run the same command again and it goes on where it was"
                 ) from error
+
+
+def _tell_dry_run(
+    home: Path | None, overrides: dict[str, Any], source: str, *, restoring: bool, **look: Any
+) -> None:
+    """Compares and tells, without Prefect, whose server would write into the home."""
+    settings = Settings.load(home, **overrides)
+    _require_source(source)
+    from flows.cli.display import TerminalProgress, print_dry_run
+    from flows.dry_run import dry_run
+    from flows.progress import telling
+
+    with TerminalProgress() as bars, telling(bars):
+        found = dry_run(settings, source, restoring=restoring, **look)
+    print_dry_run(found)
 
 
 def _require_source(source: str) -> None:

@@ -12,7 +12,7 @@ from flows.summary import EXIT_CODES
 
 EXIT_CODE_HELP = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
 
-_HOW, _WHERE = "How to restore", "What to run on"
+_WHICH, _HOW, _WHERE = "What to take", "How to restore", "What to run on"
 
 Home = Annotated[
     Path | None,
@@ -58,13 +58,46 @@ Scheduler = Annotated[
 BatchSize = Annotated[int | None, typer.Option(help="Photos a task restores.", rich_help_panel=_WHERE)]
 Recursive = Annotated[
     bool | None,
-    typer.Option("--recursive/--flat", help=r"Take folders below too. \[default: as before, at first --recursive]"),
-]
-Recheck = Annotated[bool, typer.Option("--recheck", help="Read files again that have not changed by size and time.")]
+    typer.Option("--recursive/--flat", help=r"Take folders below too. \[default: as before, at first --recursive]",
+                 rich_help_panel=_WHICH),
+]  # fmt: skip
+Recheck = Annotated[
+    bool,
+    typer.Option("--recheck", help="Read files again that have not changed by size and time.",
+                 rich_help_panel=_WHICH),
+]  # fmt: skip
 Ignore = Annotated[
     list[str] | None,
-    typer.Option(help="Pattern of names to ignore beyond the usual ones; may be repeated.", metavar="PATTERN"),
+    typer.Option(
+        "--ignore",
+        "--exclude",
+        help="Pattern of names to leave out beyond the usual ones; may be repeated.",
+        metavar="PATTERN",
+        rich_help_panel=_WHICH,
+    ),
 ]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Take only what matches this pattern, or another one given so; may be repeated.",
+        metavar="PATTERN",
+        rich_help_panel=_WHICH,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, help="At most so many; the next run takes what is left.", rich_help_panel=_WHICH),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="List and compare, say what would be done, and write nothing at all.",
+                 rich_help_panel=_WHICH),
+]  # fmt: skip
+AcceptEmpty = Annotated[
+    bool,
+    typer.Option("--accept-empty", help="A source that shows nothing is empty indeed, and not just unmounted.",
+                 rich_help_panel=_WHICH),
+]  # fmt: skip
 AcceptQuarantine = Annotated[
     bool, typer.Option("--accept-quarantine", help="Exit with 0 although something is quarantined.")
 ]

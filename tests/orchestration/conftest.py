@@ -1,5 +1,6 @@
 """The fixtures of whole runs."""
 
 from tests.orchestration.fixtures import dask_scheduler, prefect_server, release_folder
+from tests.store.s3_servers import moto
 
-__all__ = ["dask_scheduler", "prefect_server", "release_folder"]
+__all__ = ["dask_scheduler", "moto", "prefect_server", "release_folder"]

@@ -26,10 +26,9 @@ def test_an_interrupted_run_is_recorded_as_failed_at_once(home: Path) -> None:
         with (
             pytest.raises(KeyboardInterrupt),
             recorded_run(Settings.load(home), kind="run", title="scans") as run,
-            run.catalogue._write() as connection,
         ):
             signal.setitimer(signal.ITIMER_REAL, 0.05)
-            connection.exec_driver_sql(LONG_INSERT)
+            run.catalogue.write(lambda connection: connection.exec_driver_sql(LONG_INSERT))
             pytest.fail("the statement was done before it could be interrupted")
     finally:
         signal.signal(signal.SIGALRM, before)

@@ -9,14 +9,14 @@ import pytest
 
 from flows.errors import UsageError
 from flows.leases import WorkLeases
-from flows.planning import CollectionPlan, batches_of, plan_collections
+from flows.planning import CollectionPlan, batches_of, first_of, plan_collections
 from flows.release_store import release_without_catalogue, resolve_release
 from flows.runners import plan_workers
 from flows.settings import Settings
 from oldphoto_core.errors import ReleaseError
 from oldphoto_core.releases import find_release
 from storage.catalog.catalogue import Catalogue
-from storage.catalog.collection_queries import KnownCollection, list_collections, placed_restorations
+from storage.catalog.collection_queries import KnownCollection
 from storage.keys import WorkParameters, work_hash
 from storage.records import (
     CollectionRecord,
@@ -44,6 +44,15 @@ def works(count: int, *, height: int = 1000, width: int = 1000) -> list[PhotoWor
 def plan_of(photos: list[PhotoWork]) -> CollectionPlan:
     policy = CollectionRecord(url="file:///scans")
     return CollectionPlan(KnownCollection(id=1, browse_folder="", state="open", policy=policy), PARAMETERS, photos, 0)
+
+
+def test_a_limit_takes_the_first_photos_of_all_collections_together() -> None:
+    plans = [plan_of(works(3)), plan_of(works(4))]
+    limited, left = first_of(plans, 5)
+    assert [plan.works for plan in limited] == [plans[0].works, plans[1].works[:2]]
+    assert left == 2
+    assert first_of(plans, 10) == (plans, 0)
+    assert first_of(plans, None) == (plans, 0)
 
 
 def register_photos(catalogue: Catalogue, url: str, count: int) -> int:
@@ -149,13 +158,13 @@ def test_collections_and_what_stands_for_their_objects_can_be_listed(home: Path,
     card = find_release(release_folder)
     with Catalogue.open(home / "catalogue.db") as catalogue:
         collection_id = register_photos(catalogue, "file:///scans", 2)
-        (known,) = list_collections(catalogue)
+        (known,) = catalogue.collections()
         assert (known.id, known.policy, known.state) == (
             collection_id,
             CollectionRecord(url="file:///scans", tone="keep"),
             "open",
         )
-        assert list(placed_restorations(catalogue, collection_id)) == []
+        assert catalogue.placed_restorations(collection_id) == []
         resolve_release(catalogue, Settings.load(home, release=str(release_folder)))
         catalogue.record_restorations(
             [
@@ -166,7 +175,7 @@ def test_collections_and_what_stands_for_their_objects_can_be_listed(home: Path,
                 )
             ]
         )  # fmt: skip
-        (placed,) = placed_restorations(catalogue, collection_id)
+        (placed,) = catalogue.placed_restorations(collection_id)
         assert (placed.key, placed.restored_key, placed.output_format) == ("0.png", "k/restored.png", "png")
 
 

@@ -9,9 +9,11 @@ import pytest
 from flows.collections import given_policy, policy_of
 from flows.errors import UsageError
 from flows.planning import check_settings
+from flows.restore_job import RestoreJob
 from flows.settings import Settings
 from storage.catalog.collection_queries import KnownCollection
 from storage.errors import SettingsError, WorkParametersError
+from storage.keys import WorkParameters
 from storage.records import CollectionRecord
 
 
@@ -60,3 +62,15 @@ def test_another_machines_scheduler_wants_a_database_and_a_store_it_can_reach(ho
     with pytest.raises(UsageError, match="DERIVATIVES_URL"):
         check_settings(Settings.load(home, **far, catalogue_url="postgresql+psycopg://host/db"))
     check_settings(Settings.load(home, release=str(release_folder), scheduler="tcp://127.0.0.1:8786"))
+
+
+def test_a_job_keeps_each_stores_options_apart_and_shows_none() -> None:
+    """A source on one server and derivatives on another, both by S3; secrets are not in its repr."""
+    options = {"sources": {"key": "a", "secret": "hush-1"}, "derivatives": {"key": "b", "secret": "hush-2"}}
+    job = RestoreJob(
+        parameters=WorkParameters(weights_hash="a" * 64), release="r", release_folder="/r", labels_url="/labels",
+        derivatives_url="s3://d", store_options=options,
+    )  # fmt: skip
+    assert (job.options("sources")["key"], job.options("derivatives")["key"]) == ("a", "b")
+    assert job.options("labels") == {}
+    assert "hush" not in repr(job)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from storage.ignore import IgnoreRules
+from storage.ignore import NOT_INCLUDED, IgnoreRules
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,23 @@ def test_patterns_of_the_settings_come_first_and_may_name_folders() -> None:
     assert rules.match("1912/private/a.tif") == "1912/private/*"
     assert rules.match("1913/private/a.tif") is None
     assert IgnoreRules(["*.raw"], defaults=False).match("Thumbs.db") is None
+
+
+def test_only_what_is_included_is_taken() -> None:
+    """By any of the patterns; what is ignored stays so, under its own pattern."""
+    rules = IgnoreRules(["proof*"], include=["*.tif", "album/"])
+    assert rules.match("box/a.TIF") is None
+    assert rules.match("album/b.jpg") is None
+    assert rules.match("box/b.jpg") == NOT_INCLUDED
+    assert rules.match("proof.tif") == "proof*"
+    assert rules.match("album/Thumbs.db") == "Thumbs.db"
+    assert IgnoreRules().match("box/b.jpg") is None
+
+
+def test_dots_in_a_buckets_key_hide_nothing() -> None:
+    """Folders that begin with a dot are hidden; the two that are called after it alone are plain text in a key."""
+    rules = IgnoreRules()
+    assert rules.match("box/../a.png") is None
+    assert rules.match("./a.png") is None
+    assert rules.match(".cache/a.png") == ".*/"
+    assert rules.match("box/...more/a.png") == ".*/"
