@@ -93,8 +93,8 @@ class SourcePages:
             yield ListingPage(entries=(), cursor=None), problems
 
     def _new_problems(self) -> list[ListingProblem]:
-        found, self._problems[:] = list(self._problems), ()
-        return found
+        # One by one: the thread that lists may add another meanwhile, and a problem lost is a folder marked missing.
+        return [self._problems.pop(0) for _ in range(len(self._problems))]
 
 
 @dataclass

@@ -119,7 +119,9 @@ def decide(destination: ObjectStore, copy: Copy) -> tuple[Action, str]:
     except ObjectNotFound:
         return "write", ""
     before = copy.before
-    if before is not None and before.restoration_id == copy.item.restoration_id:
+    # A restoration whose files were deleted and that was made again keeps its row, while its bytes may differ.
+    is_latest = before is not None and before.sha256 == copy.item.restored_sha256
+    if before is not None and is_latest and before.restoration_id == copy.item.restoration_id:
         if there.size_bytes == before.size_bytes:
             return "unchanged", ""
         return "foreign", "was changed since it was published; it was left alone"

@@ -26,7 +26,7 @@ event = Table(
     Column("detail", Text, nullable=False),
     Column("run_id", Text),
     Column("note", Text),
-    Index("ix_event_run_id", "run_id"),
+    Index("ix_event_run_id", "run_id", "id"),
     Index("ix_event_at", "at"),
     Index("ix_event_type_at", "type", "at"),
     sqlite_autoincrement=True,

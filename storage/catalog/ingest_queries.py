@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +23,8 @@ from storage.records import (
 )
 
 AGENT = "oldphoto"
+UNREADABLE = "unreadable"
+"""Reason of an object whose bytes could not be had, so that nothing new is known of its content."""
 
 
 def known_objects(
@@ -58,8 +61,9 @@ def record_objects(
     one_at_a_time(connection, f"objects of collection {collection_id}")
     new_photos = _record_photos(connection, photos)
     objects = sorted({record.key: record for record in objects}.values(), key=lambda record: record.key)
-    ids = photo_ids(connection, (record.photo_sha256 for record in objects if record.photo_sha256))
     before = known_objects(connection, collection_id, [record.key for record in objects])
+    objects = [_with_known_photo(record, before.get(record.key)) for record in objects]
+    ids = photo_ids(connection, (record.photo_sha256 for record in objects if record.photo_sha256))
     now = connection.scalar(sa.select(utc_now()))
     rows = []
     for record in objects:
@@ -92,6 +96,19 @@ def record_objects(
         connection.execute(statement.on_conflict_do_update(index_elements=["collection_id", "key"], set_=changes), rows)
     record_events(connection, [*_changes(connection, collection_id, objects, before, run_id), *events])
     return new_photos
+
+
+def _with_known_photo(record: SourceObjectRecord, known: KnownObject | None) -> SourceObjectRecord:
+    """The record, with the photo known before where nobody read the object and it is as it was.
+
+    Without it, the withdrawal of a collection would not find the photos of which a pattern now ignores the objects.
+    """
+    is_unread = record.status == "ignored" or record.reason == UNREADABLE
+    if known is None or not is_unread or record.photo_sha256 is not None:
+        return record
+    ours, theirs = (known.etag, record.etag) if known.etag and record.etag else (known.modified_at, record.modified_at)
+    is_same = known.size_bytes == record.size_bytes and ours is not None and ours == theirs
+    return replace(record, photo_sha256=known.photo_sha256) if is_same else record
 
 
 def _later(ours: sa.ColumnElement[int], given: sa.ColumnElement[int]) -> sa.ColumnElement[int]:

@@ -55,7 +55,8 @@ def photos_called(connection: Connection, what: str, limit: int) -> list[CalledP
     found = _called(connection, wanted, limit)
     if found:
         return found
-    named = _called(connection, o.key.endswith(f"/{what}", autoescape=True), limit)
+    has_name = sa.and_(o.name == what.rsplit("/", 1)[-1], o.key.endswith(f"/{what}", autoescape=True))
+    named = _called(connection, has_name, limit)
     return [one for one in named if (one.key or "").endswith(f"/{what}")]  # SQLite's LIKE takes either letter case
 
 

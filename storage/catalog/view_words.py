@@ -119,6 +119,7 @@ VIEW_WORDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "object_outcome": (
         "A row an object ever seen, and how it ended: everything is accounted for.",
         {
+            "collection_id": "Id of the collection; with it in the question a page of one collection is quick.",
             "source_url": "URL of the collection.",
             "source_key": _OBJECT["key"],
             **{name: _OBJECT[name] for name in ("status", "reason", "detail")},

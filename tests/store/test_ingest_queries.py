@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from storage.catalog import Catalogue
 from storage.catalog.listing_queries import Gone
 from storage.errors import RecordRefused
 from storage.records import CollectionRecord, EventRecord, SourceEntry
-from tests.store.makers import photo, rows, seen, sha, whole_look, with_photos
+from tests.store.makers import photo, restored, rows, seen, sha, whole_look, with_photos
 
 
 def test_a_collection_is_one_row_a_url_and_its_policy_follows(catalogue: Catalogue) -> None:
@@ -68,6 +69,22 @@ def test_other_content_at_a_key_is_a_new_photo_and_an_event(catalogue: Catalogue
     ((detail, note),) = rows(catalogue, "SELECT detail, note FROM event WHERE type = 'ingestion'")
     assert json.loads(detail)["before_and_after"] == {"etag": ["e1", "e2"]}
     assert note == "a.jpg: other content: 1000 bytes before, 1000 now"
+
+
+@pytest.mark.parametrize("unread", [("ignored", "*.jpg"), ("quarantined", "unreadable")])
+def test_an_object_that_is_not_read_keeps_its_photo(catalogue: Catalogue, unread: tuple[str, str]) -> None:
+    """No event says that its content changed, and the withdrawal of its collection reaches what was made of it."""
+    collection_id = with_photos(catalogue, "a.jpg", "b.jpg")
+    catalogue.record_restorations([restored("a.jpg")], [])
+    status, reason = unread
+    again = [seen(key, photo_sha256=None, status=status, reason=reason) for key in ("a.jpg", "b.jpg")]
+    catalogue.record_objects(collection_id, [again[0], replace(again[1], etag="e2")])
+    known = catalogue.known_objects(collection_id)
+    assert (known["a.jpg"].photo_sha256, known["b.jpg"].photo_sha256) == (sha("a.jpg"), None)
+    told = rows(catalogue, "SELECT note FROM event WHERE type = 'ingestion'")
+    assert told == [("b.jpg: other content: 1000 bytes before, 1000 now",)]
+    catalogue.set_collection_state("file:///scans", "withdrawn", by="Ada", reason="the family asked")
+    assert [due.sha256 for due in catalogue.due_deletions(after_id=0, limit=10, recent_s=60)] == [sha("a.jpg")]
 
 
 def test_vanished_objects_are_missing_and_come_back(catalogue: Catalogue) -> None:

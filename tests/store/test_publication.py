@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,19 @@ def test_copies_are_made_once_and_again_where_they_are_gone(home: Home, shown: O
     assert shown.read_bytes("box/a.png") == again
     derivative = next(path for path in home.settings.layout.derivatives.rglob("restored.png"))
     assert derivative.stat().st_nlink <= 2  # itself and browse/: a copy may be edited, a link may not
+
+
+def test_a_restoration_that_was_made_again_takes_its_copys_place(home: Home, shown: ObjectStore) -> None:
+    """Its files were deleted, so its row is the same, while another machine's bytes may differ, in size or not."""
+    home.collect("/scans", {"a.png": "a"})
+    home.restore("a")
+    assert publish(home, shown) == {"a.png": "write"}
+    (item,) = home.catalogue.publishable(None, after_id=0, limit=10)
+    for data in (b"restored a 1 PNG", b"restored a, on another machine"):
+        home.derivatives.write_bytes_atomic(item.restored_key, data, overwrite=True)
+        (copy,) = copies_of(home.catalogue, shown.url, [replace(item, restored_sha256=sha256_hex(data))])
+        assert make_copy(home.derivatives, shown, copy).action == "replace"
+        shown.write_bytes_atomic("a.png", b"restored a 1 png", overwrite=True)
 
 
 def test_a_copy_that_was_not_recorded_before_a_crash_is_ours(home: Home, shown: ObjectStore) -> None:

@@ -21,7 +21,7 @@ NEW_INDEXES = (
     ("ix_source_object_name", "source_object", ["name"]),
     ("ix_source_object_status", "source_object", ["status", "key"]),
     ("ix_restoration_day", "restoration", ["day", "finished_at", "id"]),
-    ("ix_event_run_id", "event", ["run_id"]),
+    ("ix_event_run_id", "event", ["run_id", "id"]),
 )
 CHANGED_INDEXES = (
     # name, table, columns now, columns in revision 0001
@@ -77,12 +77,14 @@ SELECT p.id AS photo_id,
 
 OBJECT_OUTCOME = """
 CREATE VIEW object_outcome AS
-SELECT c.url AS source_url, o.key AS source_key, o.status, o.reason, o.detail, p.sha256 AS photo_sha256,
+SELECT o.collection_id, c.url AS source_url, o.key AS source_key, o.status, o.reason, o.detail,
+       p.sha256 AS photo_sha256,
        CASE WHEN o.status <> 'registered' THEN o.status
             WHEN c.state <> 'open' THEN c.state
             WHEN p.state <> 'open' THEN p.state
             WHEN r.outcome IS NOT NULL THEN r.outcome
-            WHEN EXISTS (SELECT 1 FROM restoration AS f WHERE f.photo_id = p.id AND f.outcome = 'failed') THEN 'failed'
+            WHEN (SELECT f.id FROM restoration AS f WHERE f.photo_id = p.id AND f.outcome = 'failed' LIMIT 1) IS NOT NULL
+            THEN 'failed'
             ELSE 'waiting' END AS outcome,
        r.id AS restoration_id, o.size_bytes, o.modified_at, o.etag, o.version_id,
        o.first_seen_at, o.last_seen_at, o.day
