@@ -18,14 +18,14 @@ database_app = typer.Typer(
 )
 
 
-@database_app.command(epilog="Example: oldphoto db upgrade --home archive/. " + EXIT_CODE_HELP)
+@database_app.command(
+    epilog="On PostgreSQL this is done by the owner, while nothing else is at work in it; SQLite catalogues are "
+    "brought up to date by whatever command opens them. The descriptions of tables and columns are written anew, and "
+    "on PostgreSQL the roles oldphoto_reader and oldphoto_writer with their rights. Run twice, it changes nothing.\n\n"
+    "Example: oldphoto db upgrade --home archive/. " + EXIT_CODE_HELP
+)
 def upgrade(home: Home = None) -> None:
-    """Make the catalogue, or bring its tables and views up to date. Nothing that it holds is lost.
-
-    On PostgreSQL this is done by the owner, while nothing else is at work in it; SQLite catalogues are brought up to
-    date by whatever command opens them. The descriptions of tables and columns are written anew, and on PostgreSQL the
-    roles oldphoto_reader and oldphoto_writer with their rights. Run twice, it changes nothing.
-    """
+    """Make the catalogue, or bring its tables and views up to date. Nothing that it holds is lost."""
     from storage.catalog.checks import catalogue_state, upgrade_catalogue
 
     settings = Settings.load(home)
@@ -56,13 +56,13 @@ def current(home: Home = None) -> None:
     typer.echo(f"revision   {state.revision or 'none: the database is empty'} ({newest})")
 
 
-@database_app.command(epilog="Example: oldphoto db check && echo all is well. " + EXIT_CODE_HELP)
+@database_app.command(
+    epilog="Every table, view, index, constraint and trigger is compared with what the migrations make; events are "
+    "counted; rows are held against rules that no constraint can say. A large SQLite file is read as a whole, which "
+    "takes its time.\n\nExample: oldphoto db check && echo all is well. " + EXIT_CODE_HELP
+)
 def check(home: Home = None) -> None:
-    """Examine the catalogue: schema, triggers, roles, events, rows. Changes nothing; ends with 1 if something is bad.
-
-    Every table, view, index, constraint and trigger is compared with what the migrations make; events are counted; rows
-    are held against rules that no constraint can say. A large SQLite file is read as a whole, which takes its time.
-    """
+    """Examine the catalogue: schema, triggers, roles, events, rows. Nothing is changed; 1 means that something is bad."""
     from storage.catalog.checks import check_catalogue
 
     show_findings(check_catalogue(Settings.load(home).catalogue_url))

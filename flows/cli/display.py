@@ -108,7 +108,7 @@ def summary_table(summary: RunSummary) -> Table:
         table.add_row("quarantined", f"{found.set_aside:,}", _reasons(found.reasons))
         if found.missing:
             gone = f", {found.gone:,} of them since the last look" if found.gone else ""
-            table.add_row("missing", f"{found.missing:,}", f"registered before, not there now{gone}")
+            table.add_row("missing", f"{found.missing:,}", f"on record, not there now{gone}")
         if found.sidecars is not None and (line := found.sidecars.line()):
             table.add_row("sidecars", f"{found.sidecars.read:,}", line)
         if found.near_duplicates:

@@ -83,8 +83,8 @@ SELECT o.collection_id, c.url AS source_url, o.key AS source_key, o.status, o.re
             WHEN c.state <> 'open' THEN c.state
             WHEN p.state <> 'open' THEN p.state
             WHEN r.outcome IS NOT NULL THEN r.outcome
-            WHEN (SELECT f.id FROM restoration AS f WHERE f.photo_id = p.id AND f.outcome = 'failed' LIMIT 1) IS NOT NULL
-            THEN 'failed'
+            WHEN (SELECT f.id FROM restoration AS f
+                   WHERE f.photo_id = p.id AND f.outcome = 'failed' LIMIT 1) IS NOT NULL THEN 'failed'
             ELSE 'waiting' END AS outcome,
        r.id AS restoration_id, o.size_bytes, o.modified_at, o.etag, o.version_id,
        o.first_seen_at, o.last_seen_at, o.day
