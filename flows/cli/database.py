@@ -62,7 +62,7 @@ def current(home: Home = None) -> None:
     "takes its time.\n\nExample: oldphoto db check && echo all is well. " + EXIT_CODE_HELP
 )
 def check(home: Home = None) -> None:
-    """Examine the catalogue: schema, triggers, roles, events, rows. Nothing is changed; 1 means that something is bad."""
+    """Examine the catalogue: schema, triggers, roles, events, rows. Nothing is changed; exits with 1 if it is bad."""
     from storage.catalog.checks import check_catalogue
 
     show_findings(check_catalogue(Settings.load(home).catalogue_url))
