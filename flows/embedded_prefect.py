@@ -42,6 +42,9 @@ _SERVER = {
     "PREFECT__SERVER_FINAL": "1",
 }
 
+_SENDING_S = 5.0
+"""Longest wait for Prefect's last events; they tell nothing that the catalogue does not hold."""
+
 
 @contextmanager
 def embedded_prefect(
@@ -79,7 +82,10 @@ def embedded_prefect(
         url = _reach_server(folder, children, deadline)
         told = {**_TOLD, **(_QUIET if quiet else {}), "PREFECT_HOME": str(folder), "PREFECT_API_URL": url}
         with _environment(told), _prefect_settings(folder, url):
-            yield url
+            try:
+                yield url
+            finally:
+                _send_what_is_left()
     finally:
         _leave(users_lock, children)
 
@@ -113,6 +119,15 @@ def _start_server(folder: Path) -> subprocess.Popen[bytes]:
             stderr=log,
             start_new_session=True,  # Ctrl-C is for the run, which still has states to report
         )
+
+
+def _send_what_is_left() -> None:
+    """Prefect sends events from a thread of its own, which complains where the server ends before it is done.
+
+    Where nothing loaded it, there is nothing to send.
+    """
+    if "prefect.events.worker" in sys.modules:
+        sys.modules["prefect.events.worker"].EventsWorker.drain_all(timeout=_SENDING_S, at_exit=False)
 
 
 def _leave(users_lock: FileLock, children: list[subprocess.Popen[bytes]]) -> None:

@@ -76,6 +76,9 @@ def withdraw(
     settings = Settings.load(home)
     with Catalogue.open(settings.catalogue_url, create=False) as catalogue:
         meant = find_meant(catalogue, what, is_collection=collection)
+        if meant.kind == "photo" and len(places := catalogue.photo_places(meant.id)) > 1:
+            typer.echo(f"The same photo lies at {len(places)} places, and is withdrawn at all of them:")
+            _echo_some(places)
         if not yes and sys.stdin.isatty():
             typer.confirm(f"Delete all restorations and published copies of the {meant.kind} {meant.name}?", abort=True)
         change_state(catalogue, meant, "withdrawn", by=by, reason=reason)
@@ -83,6 +86,13 @@ def withdraw(
     typer.echo(f"withdrawn: {meant.kind} {meant.name}")
     _print_withdrawal(summary)
     raise typer.Exit(FAILED if summary.problems or summary.left else DONE)
+
+
+def _echo_some(places: Sequence[str]) -> None:
+    for place in places[:_SHOWN]:
+        typer.echo(f"  {place}")
+    if len(places) > _SHOWN:
+        typer.echo(f"  and {len(places) - _SHOWN} more")
 
 
 def publish(

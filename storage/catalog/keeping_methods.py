@@ -56,6 +56,10 @@ class KeepingMethods(Transactions):
         """Photos that a person may mean by a SHA-256 or its start (8 digits or more), a source key or a file name."""
         return self.read(state_queries.photos_called, what, limit)
 
+    def photo_places(self, photo_sha256: str) -> list[str]:
+        """Whole URLs of all registered objects that hold the photo."""
+        return self.read(state_queries.photo_places, photo_sha256)
+
     def set_photo_state(self, photo_sha256: str, state: str, *, by: str, reason: str) -> bool:
         """Makes a photo `open`, `held` or `withdrawn` and records the event. False where it is unknown."""
         events = identified([state_queries.state_event(state, "photo", photo_sha256, by, reason)])

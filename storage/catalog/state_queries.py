@@ -13,7 +13,7 @@ from storage.catalog.engine import utc_now
 from storage.catalog.event_queries import record_events
 from storage.catalog.tables import STATES, collection, photo, restoration, source_object
 from storage.errors import RecordRefused
-from storage.records import EventRecord
+from storage.records import EventRecord, source_object_id
 
 DONE = ("restored", "unchanged")
 _HASH_START = re.compile(r"[0-9a-f]{8,64}")
@@ -44,6 +44,18 @@ class DueDeletion:
     explanation: str
     restoration_ids: tuple[int, ...]
     places: tuple[tuple[str, str], ...]
+
+
+def photo_places(connection: Connection, photo_sha256: str) -> list[str]:
+    """See ``Catalogue.photo_places``."""
+    o = source_object.c
+    statement = (
+        sa.select(collection.c.url, o.key)
+        .select_from(source_object.join(collection).join(photo, photo.c.id == o.photo_id))
+        .where(photo.c.sha256 == photo_sha256, o.status == "registered")
+        .order_by(collection.c.id, o.key)
+    )
+    return [source_object_id(url, key) for url, key in connection.execute(statement)]
 
 
 def photos_called(connection: Connection, what: str, limit: int) -> list[CalledPhoto]:

@@ -16,8 +16,9 @@ from storage.catalog import Catalogue
 from storage.catalog.publication_queries import Published
 from storage.errors import RecordRefused
 from storage.keys import sha256_hex
+from storage.records import CollectionRecord
 from tests.store.derivatives import Home
-from tests.store.makers import PARAMETERS, label, photo, rows, seen, sha
+from tests.store.makers import PARAMETERS, label, photo, rows, seen, sha, with_photos
 
 
 @pytest.fixture
@@ -234,3 +235,12 @@ def hindered() -> Callable[[Path], None]:
         path.mkdir()
 
     return hinder
+
+
+def test_a_photo_is_found_at_all_its_places(catalogue: Catalogue) -> None:
+    """In every collection, and only where it is still registered."""
+    first = with_photos(catalogue, "a.jpg")
+    second = catalogue.upsert_collection(CollectionRecord(url="s3://museum/plates"))
+    catalogue.record_objects(second, [seen("copy of a.jpg", "a.jpg"), seen("b.jpg")], [photo("a.jpg"), photo("b.jpg")])
+    catalogue.record_objects(first, [seen("gone.jpg", "a.jpg", status="missing")], [photo("a.jpg")])
+    assert catalogue.photo_places(sha("a.jpg")) == ["file:///scans/a.jpg", "s3://museum/plates/copy of a.jpg"]
