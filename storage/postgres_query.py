@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from storage.catalog.engine import open_engine
 from storage.catalog.roles import READER
-from storage.errors import CatalogueMissing, QueryError, QueryFailed, QueryRefused, QueryTimeout
+from storage.errors import CatalogueMissing, CatalogueUnreadable, QueryFailed, QueryRefused, QueryTimeout, StorageError
 from storage.query_rows import BATCH_ROWS, QueryRows
 from storage.urls import masked_url
 
@@ -212,11 +212,11 @@ def _errors(url: str, timeout_s: float) -> Iterator[None]:
         raise _translated(error, url, timeout_s) from error
 
 
-def _translated(error: psycopg.Error, url: str, timeout_s: float) -> QueryError:
+def _translated(error: psycopg.Error, url: str, timeout_s: float) -> StorageError:
     text = error.diag.message_primary or " ".join(str(error).split())
     state = error.sqlstate
     if state is None or state.startswith(("08", "57P")):
-        return QueryFailed(f"{masked_url(url)} does not answer: {text}; is the server up?")
+        return CatalogueUnreadable(f"{masked_url(url)} does not answer: {text}; is the server up?")
     if state == "57014":
         return _timeout(timeout_s)
     if "multiple commands" in text:

@@ -20,11 +20,12 @@ def open_query(
         catalogue_url: ``sqlite:////folder/catalogue.db``, a path, or ``postgresql+psycopg://...``.
         timeout_s: limit for the whole query, from its start to its last row.
 
-    Raises (on entering and, but for the first and the last, while rows are fetched):
+    Raises (on entering; the timeout, wrong values and a lost server while rows are fetched too):
         QueryRefused: more than one statement, or one that does anything but read.
         QueryTimeout: ran longer than ``timeout_s``.
-        QueryFailed: wrong SQL, or a database that does not answer.
+        QueryFailed: wrong SQL.
         CatalogueMissing: no catalogue at this URL.
+        CatalogueUnreadable: a server that does not answer.
     """
     path = sqlite_path(catalogue_url)
     if path is not None:

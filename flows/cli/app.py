@@ -58,7 +58,7 @@ def run_command(arguments: list[str] | None = None) -> int:
 
 _MISUSED = {
     "UsageError", "SettingsError", "ConfigError", "WorkParametersError", "SourceUnreadable", "KeyRefused",
-    "ExportRefused", "QueryRefused",
+    "ExportRefused", "QueryRefused", "QueryFailed",
 }  # fmt: skip
 """Errors of which the command as it was given is the cause, by name: importing them all would load heavy packages."""
 

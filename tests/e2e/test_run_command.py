@@ -87,7 +87,7 @@ def test_sql_gives_data_alone_on_stdout(ran: Ran, capfd: pytest.CaptureFixture[s
 )
 def test_sql_that_does_more_than_read_is_refused(ran: Ran, query: str, capfd: pytest.CaptureFixture[str]) -> None:
     before = (ran.home / "catalogue.db").read_bytes()
-    assert run_command(["sql", query, "--format", "csv", "--home", str(ran.home)]) == 1
+    assert run_command(["sql", query, "--format", "csv", "--home", str(ran.home)]) == 2
     said = capfd.readouterr()
     assert said.out == ""
     assert said.err.startswith("oldphoto: ")

@@ -14,7 +14,7 @@ from storage import postgres_query
 from storage.catalog import Catalogue
 from storage.catalog.engine import open_engine
 from storage.catalog.schema_version import upgrade_schema
-from storage.errors import QueryFailed, QueryRefused, QueryTimeout
+from storage.errors import CatalogueUnreadable, QueryFailed, QueryRefused, QueryTimeout
 from storage.queries import open_query, read_only_query
 from tests.store.makers import restored, with_photos
 from tests.store.postgres import PostgresServer, running_postgres
@@ -297,7 +297,7 @@ def test_a_server_that_ends_the_session_is_told_in_one_line(
     end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'FETCH%' AND usename = '{KEEPER}'"
     ending = threading.Timer(0.5, postgres_server.execute, [end])
     ending.start()
-    with pytest.raises(QueryFailed, match="is the server up") as caught:
+    with pytest.raises(CatalogueUnreadable, match="is the server up") as caught:
         read_only_query(urls["owner"], "SELECT pg_sleep(9)", timeout_s=10)
     ending.join()
     assert "\n" not in str(caught.value)
