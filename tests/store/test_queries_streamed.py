@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from storage.catalog import Catalogue
-from storage.errors import CatalogueMissing, QueryFailed, QueryRefused, QueryTimeout
+from storage.errors import CatalogueMissing, CatalogueUnreadable, QueryFailed, QueryRefused, QueryTimeout
 from storage.queries import open_query, read_only_query
 from storage.query_rows import BATCH_ROWS
 from tests.store.makers import restored, with_photos
@@ -138,7 +138,7 @@ def test_a_query_that_says_nothing_is_refused(url: str, sql: str) -> None:
 def test_a_database_that_is_not_there_or_holds_no_catalogue_is_named(postgres_server: PostgresServer) -> None:
     """And its password is not."""
     nowhere = "postgresql+psycopg://ada:geheim@/nobase?host=/no/such/folder"
-    with pytest.raises(QueryFailed, match="is the server up") as caught:
+    with pytest.raises(CatalogueUnreadable, match="is the server up") as caught:
         read_only_query(nowhere, "SELECT 1")
     assert "geheim" not in str(caught.value)
     with postgres_server.database() as name, pytest.raises(CatalogueMissing, match="oldphoto ingest"):
