@@ -85,7 +85,7 @@ def dry_run(
             reappeared=tally.reappeared,
             unchanged=tally.listed - tally.ignored - tally.read - tally.left,
             ignored=tally.ignored,
-            gone=recorded - missing - on_record,
+            gone=0 if tally.left or tally.unlisted else recorded - missing - on_record,
             read=tally.read,
             unlisted=len(tally.unlisted),
             note=_note(tally),
@@ -155,4 +155,7 @@ def _waiting(settings: Settings, catalogue: Catalogue, collection: KnownCollecti
 def _note(tally: LookTally) -> str | None:
     if not tally.listed:
         return "the source shows no object at all"
-    return f"{tally.left} more would be left by the limit" if tally.left else None
+    notes = [f"{tally.left} more would be left by the limit"] if tally.left else []
+    if tally.left or tally.unlisted:  # as in a run, which marks nothing there as missing
+        notes.append("what is gone shows only where a look is whole")
+    return "; ".join(notes) or None

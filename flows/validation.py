@@ -10,11 +10,12 @@ from oldphoto_core.images import DecodeLimits, ImageFacts, decode_image
 from storage.errors import CredentialsRefused, ObjectChanged, ObjectNotFound, ObjectStoreError, StoreUnavailable
 from storage.keys import sha256_hex
 from storage.objects import SourceStore
-from storage.records import PhotoRecord, SourceEntry, SourceObjectRecord
+from storage.records import UNREADABLE, PhotoRecord, SourceEntry, SourceObjectRecord
 
-UNREADABLE, CHANGING = "unreadable", "changing"
-"""Reasons of ours beside core's: these say nothing about the content, so such objects are read again each time."""
+CHANGING = "changing"
+"""Reason for an object that was another one each time it was read."""
 PASSING_REASONS = (UNREADABLE, CHANGING)
+"""Reasons beside core's: these say nothing about the content, so such objects are read again each time."""
 
 _READ_ATTEMPTS = 3
 

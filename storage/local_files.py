@@ -182,13 +182,17 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes], *, overwrite: bo
         if overwrite:
             os.replace(part, path)
         else:
-            _name_if_absent(part, path)
+            name_if_absent(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def _name_if_absent(part: Path, path: Path) -> None:
-    """Gives the written part its name; a hard link fails where the name is taken, which a rename would not."""
+def name_if_absent(part: Path, path: Path) -> None:
+    """Gives the written part its name; a hard link fails where the name is taken, which a rename would not.
+
+    Raises:
+        FileExistsError: the name is taken.
+    """
     try:
         os.link(part, path)
     except FileExistsError:

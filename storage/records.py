@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 ObjectStatus = Literal["registered", "quarantined", "ignored", "missing"]
+UNREADABLE = "unreadable"
+"""Reason for an object whose bytes could not be had, so that nothing new is known of its content."""
 Outcome = Literal["restored", "unchanged", "failed"]
 MaskSource = Literal["detected", "supplied", "label"]
 ReleaseStatus = Literal["candidate", "active", "retired"]

@@ -14,6 +14,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from flows.errors import UsageError
+from storage.local_files import name_if_absent
 from storage.query_rows import QueryRows
 
 
@@ -121,19 +122,13 @@ def part_of(path: Path, *, overwrite: bool) -> Iterator[Path]:
         if overwrite:
             os.replace(part, path)
         else:
-            _name_if_free(part, path)
+            try:
+                name_if_absent(part, path)
+            except FileExistsError:  # somebody was faster
+                _refuse_taken(path, overwrite=False)
+                raise
     finally:
         part.unlink(missing_ok=True)
-
-
-def _name_if_free(part: Path, path: Path) -> None:
-    """A hard link fails where the name was taken in the meantime; a rename would not."""
-    try:
-        os.link(part, path)
-    except FileExistsError:
-        _refuse_taken(path, overwrite=False)
-    except OSError:  # a file system without hard links
-        os.replace(part, path)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from storage.catalog.statements import chunks, insert, json_text, one_at_a_time,
 from storage.catalog.tables import collection, photo, source_object
 from storage.errors import RecordRefused
 from storage.records import (
+    UNREADABLE,
     EventRecord,
     KnownObject,
     PhotoRecord,
@@ -23,8 +24,6 @@ from storage.records import (
 )
 
 AGENT = "oldphoto"
-UNREADABLE = "unreadable"
-"""Reason of an object whose bytes could not be had, so that nothing new is known of its content."""
 
 
 def known_objects(

@@ -167,6 +167,10 @@ def test_a_dry_run_tells_what_would_be_done_and_writes_nothing(archive: Archive)
     counts = (found.new, found.changed, found.reappeared, found.unchanged, found.ignored, found.gone)
     assert counts == (2, 1, 1, 1, 1, 1)
     assert found.to_restore is None
+    limited = archive.dry_run(limit=1)
+    assert (limited.gone, limited.note) == (
+        0, "3 more would be left by the limit; what is gone shows only where a look is whole",
+    )  # fmt: skip
     assert {name: print_ for name, print_ in fingerprints(archive.folder).items() if "catalogue.db-" not in name} == {
         name: print_ for name, print_ in before.items() if "catalogue.db-" not in name
     }
