@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, SecretStr
 
 from storage.settings import StorageSettings
 
@@ -34,6 +34,12 @@ class Settings(StorageSettings):
     lease_s: int = Field(default=60, ge=10, description="how long a dead run keeps its photos from others")
     readers: int | None = Field(default=None, ge=1, le=256, description="threads that read and check masters")
     max_megapixels: float = Field(default=200.0, gt=0, description="larger images are quarantined as bombs")
+    tries: int = Field(default=3, ge=1, le=20, description="failed tries after which a photo is set aside")
+    store_patience_s: float = Field(default=300.0, ge=0, description="how long a busy store is waited for, a request")
+    notify_block: str | None = Field(
+        default=None, description="Prefect notification block for the morning summary, such as slack-webhook/archive"
+    )
+    notify_webhook: SecretStr | None = Field(default=None, description="URL that the morning summary is posted to")
     debug: bool = Field(default=False, description="show tracebacks")
 
     prefect_api_url: str | None = Field(
