@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from storage.catalog.archive_methods import ArchiveMethods
+from storage.catalog.audit_methods import AuditMethods
 from storage.catalog.engine import BUSY_TIMEOUT_S, open_engine
 from storage.catalog.history_methods import HistoryMethods
 from storage.catalog.keeping_methods import KeepingMethods
@@ -19,7 +20,7 @@ from storage.catalog.work_methods import WorkMethods
 from storage.urls import masked_url
 
 
-class Catalogue(HistoryMethods, KeepingMethods, ArchiveMethods, WorkMethods, RecordMethods):
+class Catalogue(AuditMethods, HistoryMethods, KeepingMethods, ArchiveMethods, WorkMethods, RecordMethods):
     """One open catalogue; safe to use from several threads. Close it, or use it in a ``with``."""
 
     @classmethod
