@@ -218,6 +218,8 @@ class RestorationRecord:
         output_format: the extension that came out: tif, png or jpg.
         report: further figures of core's report, kept as JSON.
         run_id: the run of this catalogue; flow_run_id: Prefect's.
+        tries: 1 where it failed by the photo's own doing, 0 where it came off or the blame lies elsewhere, as with a
+            store that did not answer; the catalogue adds them up.
     """
 
     photo_sha256: str
@@ -254,6 +256,7 @@ class RestorationRecord:
     run_id: str | None = None
     flow_run_id: str | None = None
     finished_at: str | None = None
+    tries: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,12 @@ from storage.errors import RecordRefused
 from storage.records import EventRecord, LabelRecord
 
 
+def latest_label_mask() -> sa.ScalarSelect[str]:
+    """On photo: SHA-256 of the mask that applies to it, null where there is none."""
+    mask = sa.select(label.c.mask_sha256).where(label.c.id == latest_label_id(), label.c.photo_id == photo.c.id)
+    return mask.correlate(photo).scalar_subquery()
+
+
 def latest_label_id() -> sa.ScalarSelect[int]:
     """Subquery on photo: id of the label that applies to it."""
     other = label.alias("other_label")

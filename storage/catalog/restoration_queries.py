@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from storage.catalog.engine import utc_now
 from storage.catalog.event_queries import record_events
-from storage.catalog.label_queries import latest_label_id
+from storage.catalog.label_queries import latest_label_id, latest_label_mask
 from storage.catalog.statements import chunks, insert, json_text, photo_ids
 from storage.catalog.tables import collection, label, photo, restoration, source_object
 from storage.errors import RecordRefused
@@ -22,6 +22,11 @@ from storage.records import EventRecord, PhotoWork, RestorationRecord, Restorati
 DONE = ("restored", "unchanged")
 _RECORDED = tuple(field.name for field in fields(RestorationRecord) if field.name != "photo_sha256")
 _HASH_START = re.compile(r"[0-9a-f]{8,64}")
+
+
+def _is_settled() -> sa.ColumnElement[bool]:
+    """On restoration: done, or set aside after too many tries."""
+    return sa.or_(_is_done(), restoration.c.set_aside_at.is_not(None))
 
 
 def _is_done() -> sa.ColumnElement[bool]:
@@ -69,7 +74,39 @@ def count_done(connection: Connection, collection_id: int | None, parameters: Wo
     count = sa.select(sa.func.count()).select_from(photo)
     total = connection.scalar(count.where(_restorable(collection_id))) or 0
     undone = connection.scalar(count.where(_plainly_undone(collection_id, parameters))) or 0
-    return total - undone - len(_labelled_work(connection, collection_id, parameters))
+    undone += len(_labelled_work(connection, collection_id, parameters))
+    return total - undone - len(set_aside_work(connection, collection_id, parameters))
+
+
+def set_aside_work(
+    connection: Connection, collection_id: int | None, parameters: WorkParameters
+) -> list[tuple[str, str]]:
+    """See ``Catalogue.set_aside_work``."""
+    r, o = restoration.c, source_object.c
+    key = sa.select(sa.func.min(o.key)).select_from(source_object.join(collection))
+    key = key.where(o.photo_id == photo.c.id, _usable(collection_id)).correlate(photo)
+    own = latest_label_mask()
+    statement = (
+        sa.select(key.scalar_subquery(), r.error, r.work_hash, own)
+        .select_from(restoration.join(photo))
+        .where(r.set_aside_at.is_not(None), _restorable(collection_id))
+        .order_by(r.set_aside_at, r.id)
+    )
+    found = []
+    for source_key, error, aside_hash, mask_sha256 in connection.execute(statement):
+        labelled = mask_sha256 is not None and parameters.mask_sha256 is None
+        if aside_hash == work_hash(parameters.with_mask(mask_sha256) if labelled else parameters):
+            found.append((source_key, error))
+    return found
+
+
+def try_again(connection: Connection, collection_id: int | None) -> int:
+    """See ``Catalogue.try_again``."""
+    aside = restoration.c.set_aside_at.is_not(None)
+    if collection_id is not None:
+        held = sa.select(source_object.c.photo_id).where(source_object.c.collection_id == collection_id)
+        aside = sa.and_(aside, restoration.c.photo_id.in_(held))
+    return connection.execute(sa.update(restoration).where(aside).values(tries=0, set_aside_at=None)).rowcount
 
 
 def _usable(collection_id: int | None) -> sa.ColumnElement[bool]:
@@ -88,10 +125,10 @@ def _restorable(collection_id: int | None) -> sa.ColumnElement[bool]:
 
 
 def _plainly_undone(collection_id: int | None, parameters: WorkParameters) -> sa.ColumnElement[bool]:
-    """On photo: its work has the parameters' own hash, and is not done. The rarest condition comes first."""
+    """On photo: its work has the parameters' own hash, and is not settled. The rarest condition comes first."""
     r = restoration.c
-    done = sa.select(r.id).where(r.photo_id == photo.c.id, r.work_hash == work_hash(parameters), _is_done())
-    undone = sa.and_(~done.correlate(photo).exists(), _restorable(collection_id))
+    settled = sa.select(r.id).where(r.photo_id == photo.c.id, r.work_hash == work_hash(parameters), _is_settled())
+    undone = sa.and_(~settled.correlate(photo).exists(), _restorable(collection_id))
     if parameters.mask_sha256 is None:
         labels = sa.select(label.c.id).where(label.c.photo_id == photo.c.id)
         undone = sa.and_(undone, ~labels.correlate(photo).exists())
@@ -136,8 +173,8 @@ def _labelled_work(
         for photo_id, mask_sha256, mask_key in connection.execute(statement)
     }
     for chunk in chunks(list(wanted)):
-        done = sa.select(r.photo_id, r.work_hash).where(r.photo_id.in_(chunk), _is_done())
-        for photo_id, done_hash in connection.execute(done).all():
+        settled = sa.select(r.photo_id, r.work_hash).where(r.photo_id.in_(chunk), _is_settled())
+        for photo_id, done_hash in connection.execute(settled).all():
             if photo_id in wanted and wanted[photo_id]["work_hash"] == done_hash:
                 del wanted[photo_id]
     return wanted
@@ -159,7 +196,10 @@ def finished_work(connection: Connection, works: Collection[tuple[str, str]]) ->
 
 
 def record_restorations(
-    connection: Connection, restorations: Sequence[RestorationRecord], events: Sequence[EventRecord]
+    connection: Connection,
+    restorations: Sequence[RestorationRecord],
+    events: Sequence[EventRecord],
+    tries_limit: int | None,
 ) -> set[tuple[str, str]]:
     """See ``Catalogue.record_restorations``."""
     unique: dict[tuple[str, str], RestorationRecord] = {}
@@ -179,16 +219,28 @@ def record_restorations(
         row = {name: getattr(record, name) for name in _RECORDED}
         row |= {"photo_id": ids[record.photo_sha256], "report": json_text(record.report)}
         row["finished_at"] = record.finished_at or now
+        row["set_aside_at"] = now if tries_limit is not None and record.tries >= tries_limit else None
         rows.append(row)
     if rows:
         statement = insert(connection, restoration)
         changes = {name: statement.excluded[name] for name in rows[0] if name not in ("photo_id", "work_hash")}
         changes["deleted_at"] = None
+        changes["tries"], changes["set_aside_at"] = _after_one_more(statement.excluded, now, tries_limit)
         gone = sa.or_(restoration.c.outcome == "failed", restoration.c.deleted_at.is_not(None))
         statement = statement.on_conflict_do_update(index_elements=["photo_id", "work_hash"], set_=changes, where=gone)
         connection.execute(statement, rows)
     record_events(connection, events)
     return {(by_id[photo_id], done_hash) for photo_id, done_hash in _standing(connection, rows)}
+
+
+def _after_one_more(new: Any, now: str | None, tries_limit: int | None) -> tuple[Any, Any]:
+    """Tries, and since when set aside, of a row that is written once more; after the same attempt nothing is added."""
+    r = restoration.c
+    again = sa.and_(r.outcome == "failed", r.run_id == new.run_id, r.finished_at == new.finished_at)
+    tries = sa.case((new.outcome != "failed", 0), (again, r.tries), else_=r.tries + new.tries)
+    if tries_limit is None:
+        return tries, sa.case((new.outcome != "failed", None), else_=r.set_aside_at)
+    return tries, sa.case((tries >= tries_limit, sa.func.coalesce(r.set_aside_at, now)), else_=None)
 
 
 def _standing(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[tuple[int, str]]:

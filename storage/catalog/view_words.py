@@ -41,7 +41,7 @@ VIEW_WORDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
             "source_url": "URL of the collection where the photo lies: of several the oldest that is still there.",
             "source_key": "Path of the photo below source_url.",
             "source_count": "Number of objects, in any status, that hold this photo.",
-            **_restoration("outcome", "error", "release", "weights_hash"),
+            **_restoration("outcome", "error", "tries", "set_aside_at", "release", "weights_hash"),
             "release_status": "Status of that release today: candidate, active or retired.",
             **_restoration(
                 "work_hash", "mode", "tone", "strength", "mask_source", "supplied_mask_sha256", "output_format",
@@ -122,9 +122,12 @@ VIEW_WORDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
             "collection_id": "Id of the collection; with it in the question a page of one collection is quick.",
             "source_url": "URL of the collection.",
             "source_key": _OBJECT["key"],
-            **{name: _OBJECT[name] for name in ("status", "reason", "detail")},
+            "status": _OBJECT["status"],
+            "reason": "Why it is quarantined, missing or ignored; unrestorable where its restoration was set aside.",
+            "detail": "Further words on the reason, or why its restoration failed; null where there are none.",
             "photo_sha256": "SHA-256 of the photo that it holds; null where it holds none, or none is known.",
-            "outcome": "restored, unchanged, failed, waiting (to be restored), held or withdrawn; else its status.",
+            "outcome": "restored, unchanged, failed, quarantined (also: failed too often), waiting (to be restored), "
+            "held or withdrawn; else its status.",
             "restoration_id": "Id of the photo's latest restoration whose files are there; null where there is none.",
             **{
                 name: _OBJECT[name]

@@ -12,7 +12,8 @@ SELECT r.id AS restoration_id,
        c.url AS source_url,
        s.key AS source_key,
        (SELECT COUNT(*) FROM source_object AS o WHERE o.photo_id = p.id) AS source_count,
-       r.outcome, r.error, r.release, r.weights_hash, m.status AS release_status, r.work_hash,
+       r.outcome, r.error, r.tries, r.set_aside_at, r.release, r.weights_hash,
+       m.status AS release_status, r.work_hash,
        r.mode, r.tone, r.strength, r.mask_source, r.supplied_mask_sha256, r.output_format, r.pixel_version,
        p.format, p.height, p.width, p.channels, p.bit_depth, p.icc_profile_name, p.state AS photo_state,
        r.mask_coverage, r.change_outside_mask, r.mean_change, r.seconds, r.megapixels,
@@ -94,14 +95,18 @@ SELECT m.name AS release, m.weights_hash, m.status AS release_status, q.name AS 
 
 OBJECT_OUTCOME = """
 CREATE VIEW object_outcome AS
-SELECT o.collection_id, c.url AS source_url, o.key AS source_key, o.status, o.reason, o.detail,
+SELECT o.collection_id, c.url AS source_url, o.key AS source_key, o.status,
+       CASE WHEN o.status = 'registered' AND r.id IS NULL AND f.set_aside_at IS NOT NULL
+            THEN 'unrestorable' ELSE o.reason END AS reason,
+       CASE WHEN o.status = 'registered' AND r.id IS NULL AND f.id IS NOT NULL
+            THEN f.error ELSE o.detail END AS detail,
        p.sha256 AS photo_sha256,
        CASE WHEN o.status <> 'registered' THEN o.status
             WHEN c.state <> 'open' THEN c.state
             WHEN p.state <> 'open' THEN p.state
             WHEN r.outcome IS NOT NULL THEN r.outcome
-            WHEN (SELECT f.id FROM restoration AS f
-                   WHERE f.photo_id = p.id AND f.outcome = 'failed' LIMIT 1) IS NOT NULL THEN 'failed'
+            WHEN f.set_aside_at IS NOT NULL THEN 'quarantined'
+            WHEN f.id IS NOT NULL THEN 'failed'
             ELSE 'waiting' END AS outcome,
        r.id AS restoration_id, o.size_bytes, o.modified_at, o.etag, o.version_id,
        o.first_seen_at, o.last_seen_at, o.day
@@ -111,6 +116,10 @@ SELECT o.collection_id, c.url AS source_url, o.key AS source_key, o.status, o.re
   LEFT JOIN restoration AS r ON r.id = (
        SELECT x.id FROM restoration AS x
         WHERE x.photo_id = p.id AND x.outcome IN ('restored', 'unchanged') AND x.deleted_at IS NULL
+        ORDER BY x.finished_at DESC, x.id DESC LIMIT 1)
+  LEFT JOIN restoration AS f ON r.id IS NULL AND f.id = (
+       SELECT x.id FROM restoration AS x
+        WHERE x.photo_id = p.id AND x.outcome = 'failed'
         ORDER BY x.finished_at DESC, x.id DESC LIMIT 1)
 """
 """A row an object ever seen, and how it ended: everything is accounted for.

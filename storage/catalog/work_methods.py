@@ -20,13 +20,21 @@ class WorkMethods(Transactions):
         """Photos with a registered object, neither held nor withdrawn, whose wanted work is not done, oldest first.
 
         The wanted work hash is that of ``parameters``, or where these carry no mask and a label applies, that of the
-        parameters with the label's mask. Failed work is wanted again.
+        parameters with the label's mask. Failed work is wanted again, until it is set aside.
         """
         return self.read(restoration_queries.photos_to_restore, collection_id, parameters, limit)
 
     def count_done(self, collection_id: int | None, parameters: WorkParameters) -> int:
         """Number of registered photos of the collection whose wanted work is done already."""
         return self.read(restoration_queries.count_done, collection_id, parameters)
+
+    def set_aside_work(self, collection_id: int | None, parameters: WorkParameters) -> list[tuple[str, str]]:
+        """(source key, error) of each photo whose wanted work has failed too often, and is not tried again."""
+        return self.read(restoration_queries.set_aside_work, collection_id, parameters)
+
+    def try_again(self, collection_id: int | None = None) -> int:
+        """Takes up again what was set aside, of one collection or all; gives the number of works."""
+        return self.write(restoration_queries.try_again, collection_id)
 
     def claim_work(self, works: Sequence[PhotoWork], *, holder: str, ttl_s: int) -> list[PhotoWork]:
         """Those of the works that are still undone and that nobody else holds; they are leased to ``holder``."""
@@ -41,13 +49,20 @@ class WorkMethods(Transactions):
         return self.read(restoration_queries.finished_work, works)
 
     def record_restorations(
-        self, restorations: Sequence[RestorationRecord], events: Sequence[EventRecord] = ()
+        self,
+        restorations: Sequence[RestorationRecord],
+        events: Sequence[EventRecord] = (),
+        *,
+        tries_limit: int | None = None,
     ) -> set[tuple[str, str]]:
         """Records a batch and gives the (photo SHA-256, work hash) that these records now stand for.
 
         A row that is restored or unchanged stays as it is (whoever came first won); a failed one is replaced.
+
+        Args:
+            tries_limit: failed tries, over all runs, after which a work is set aside and wanted no more; None: never.
         """
-        return self.write(restoration_queries.record_restorations, restorations, identified(events))
+        return self.write(restoration_queries.record_restorations, restorations, identified(events), tries_limit)
 
     def history(self, photo: str | None = None, *, limit: int | None = None) -> list[RestorationRow]:
         """Restorations, latest first.

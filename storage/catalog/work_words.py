@@ -19,6 +19,8 @@ RESTORATION_WORDS: Mapping[str, str] = {
     "pixel_version": "Version of the code as far as it changes pixels.",
     "outcome": "restored, unchanged (nothing was found to mend) or failed.",
     "error": "One line on why it failed; null where it did not.",
+    "tries": "Failed tries that were the photo's own doing, over all runs; 0 once it has come off.",
+    "set_aside_at": "When it was set aside after too many tries, not to be tried again; null where it was not.",
     "restored_key": "Key of the restored photo in the derivatives store; null where it failed.",
     "restored_sha256": "SHA-256 of the restored file; null where it failed.",
     "mask_key": "Key of the mask that was used, 1 where damaged; null where there is none.",

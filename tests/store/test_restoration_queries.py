@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 from storage.catalog import Catalogue
 from storage.errors import RecordRefused
 from storage.keys import WorkParameters, work_hash
-from storage.records import CollectionRecord, ReleaseRecord
+from storage.records import CollectionRecord, ReleaseRecord, RunRecord
 from tests.store.makers import (
     PARAMETERS,
     RELEASE,
@@ -44,6 +45,59 @@ def test_undone_work_is_wanted_until_it_is_done(catalogue: Catalogue) -> None:
     catalogue.record_restorations([restored("c.jpg"), restored("d.jpg")])
     assert wanted(catalogue) == []
     assert catalogue.count_done(collection_id, PARAMETERS) == 4
+
+
+def test_a_photo_that_fails_too_often_is_set_aside_and_accounted_for(catalogue: Catalogue) -> None:
+    """Not wanted any more, not counted as done, quarantined in the view with its error; other work is not touched."""
+    collection_id = with_photos(catalogue, "a.jpg", "b.jpg")
+    for second in range(3):
+        assert wanted(catalogue) == ["a.jpg", "b.jpg"]
+        at = f"2026-03-01T00:00:0{second}Z"
+        catalogue.record_restorations([replace(failed("a.jpg"), tries=1, finished_at=at)], tries_limit=3)
+    assert wanted(catalogue) == ["b.jpg"]
+    assert catalogue.set_aside_work(collection_id, PARAMETERS) == [("a.jpg", "out of memory")]
+    assert catalogue.count_done(collection_id, PARAMETERS) == 0
+    view = "SELECT source_key, outcome, reason, detail FROM object_outcome ORDER BY source_key"
+    assert rows(catalogue, view) == [("a.jpg", "quarantined", "unrestorable", "out of memory"),
+                                     ("b.jpg", "waiting", None, None)]  # fmt: skip
+    keep = WorkParameters(weights_hash=PARAMETERS.weights_hash, tone="keep")
+    assert wanted(catalogue, parameters=keep) == ["a.jpg", "b.jpg"]
+    assert catalogue.set_aside_work(collection_id, keep) == []
+
+    assert catalogue.try_again(collection_id) == 1
+    assert wanted(catalogue) == ["a.jpg", "b.jpg"]
+    catalogue.record_restorations([restored("a.jpg")], tries_limit=3)
+    assert rows(catalogue, "SELECT outcome, tries, set_aside_at FROM restoration") == [("restored", 0, None)]
+
+
+def test_a_failure_that_is_not_the_photos_own_never_sets_it_aside(catalogue: Catalogue) -> None:
+    """And the same attempt, recorded again after a lost answer, counts once."""
+    with_photos(catalogue, "a.jpg")
+    for second in range(5):
+        record = replace(failed("a.jpg", "the store is busy"), finished_at=f"2026-03-01T00:00:0{second}Z")
+        catalogue.record_restorations([record], tries_limit=1)
+    assert wanted(catalogue) == ["a.jpg"]
+    run = RunRecord(run_id="r1", kind="restore", title="")
+    catalogue.start_run(run)
+    once = replace(failed("a.jpg"), tries=1, run_id="r1", finished_at="2026-03-02T00:00:00Z")
+    for _ in range(3):
+        catalogue.record_restorations([once], tries_limit=2)
+    assert rows(catalogue, "SELECT tries, set_aside_at FROM restoration") == [(1, None)]
+
+
+def test_a_labelled_photo_is_set_aside_for_its_label_alone(catalogue: Catalogue) -> None:
+    """A new mask is new work, and is tried again."""
+    collection_id = with_photos(catalogue, "a.jpg")
+    catalogue.record_labels([label("a.jpg")])
+    (work,) = catalogue.photos_to_restore(None, PARAMETERS)
+    record = replace(failed("a.jpg"), work_hash=work.work_hash, mask_source="label", tries=1,
+                     supplied_mask_sha256=work.mask_sha256)  # fmt: skip
+    catalogue.record_restorations([record], tries_limit=1)
+    assert wanted(catalogue) == []
+    assert len(catalogue.set_aside_work(collection_id, PARAMETERS)) == 1
+    catalogue.record_labels([label("a.jpg", "mask 2", labelled_at="2030-01-01T00:00:00Z")])
+    assert wanted(catalogue) == ["a.jpg"]
+    assert catalogue.set_aside_work(collection_id, PARAMETERS) == []
 
 
 def test_other_parameters_are_other_work(catalogue: Catalogue) -> None:
