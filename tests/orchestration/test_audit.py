@@ -135,14 +135,17 @@ def test_nothing_is_taken_away_that_could_not_be_made_again(audited: Archive) ->
 
 
 def test_what_cannot_be_read_is_no_verdict(audited: Archive) -> None:
-    """A disk's error, or a folder in the file's place: the file may be whole."""
+    """A disk's error, or a folder in the file's place: the file may be whole. What is beside it waits."""
     for path in (audited.source / "photo-003.png", audited.derivative("mask", "photo-001.png")):
         path.rename(path.with_name(f"{path.name}.away"))
         path.mkdir()
+    flip(audited.derivative("preview", "photo-001.png"))
     found = audited.audit()
-    assert dict(found.found) == {("master", "unreadable"): 1, ("derivative", "unreadable"): 1}
+    assert dict(found.found) == {
+        ("master", "unreadable"): 1, ("derivative", "unreadable"): 1, ("derivative", "changed"): 1,
+    }  # fmt: skip
     assert (found.to_be_made_again, found.exit_code()) == (0, 1)
-    assert audited.events() == [("warning",), ("success",)]
+    assert audited.events() == [("failure",), ("warning",), ("success",)]
     assert audited.ask("SELECT COUNT(deleted_at) FROM restoration") == [(0,)]
 
 
