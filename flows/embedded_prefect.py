@@ -24,7 +24,7 @@ from pathlib import Path
 
 from flows.errors import PrefectUnavailable
 from flows.file_locks import FileLock, is_locked
-from flows.prefect_server import ADDRESS_FILE, LOG_FILE, SERVER_LOCK, USERS_LOCK
+from flows.prefect_server import ADDRESS_FILE, LOG_FILE, SERVER_LOCK, USERS_LOCK, WebPage
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +42,26 @@ _SERVER = {
     "PREFECT__SERVER_FINAL": "1",
 }
 
+_WITH_PAGE = {
+    "PREFECT_SERVER_UI_ENABLED": "true",
+    "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "true",  # so that the page offers notification blocks
+    "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "20",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "2",
+}
+"""What a server with a web page does beyond: it lives long, and plans what was just deployed within seconds."""
+
 _SENDING_S = 5.0
 """Longest wait for Prefect's last events; they tell nothing that the catalogue does not hold."""
 
 
 @contextmanager
 def embedded_prefect(
-    folder: Path, *, api_url: str | None = None, timeout_s: float = START_TIMEOUT_S, quiet: bool = True
+    folder: Path,
+    *,
+    api_url: str | None = None,
+    timeout_s: float = START_TIMEOUT_S,
+    quiet: bool = True,
+    page: WebPage | None = None,
 ) -> Iterator[str]:
     """Gives the URL of a Prefect API that this process and its children are set to use.
 
@@ -57,6 +70,8 @@ def embedded_prefect(
         api_url: a server that runs already (`PREFECT_API_URL`); none is started then.
         timeout_s: how long to wait for the server; 5 to 25 s are usual.
         quiet: Prefect says nothing in this process; errors come as exceptions, and are told once.
+        page: where the server shows its web page; None: it has none, and listens anywhere. With a page, runs' logs are
+            kept for it.
 
     Raises:
         PrefectUnavailable: the server did not start in time, and the message names its log; or the one that was named
@@ -68,7 +83,7 @@ def embedded_prefect(
                 f"no Prefect server answers at {api_url}/health; correct PREFECT_API_URL or start that server, or "
                 "unset the variable, and a server of this run's own is started"
             )
-        with _environment({**_TOLD, **(_QUIET if quiet else {}), "PREFECT_API_URL": api_url}):
+        with _environment({**_told(quiet, page), "PREFECT_API_URL": api_url}):
             yield api_url
         return
     folder = folder.resolve()
@@ -79,8 +94,8 @@ def embedded_prefect(
     try:
         if not users_lock.wait(shared=True, timeout_s=timeout_s):
             raise PrefectUnavailable(f"an earlier Prefect server does not end; see {folder / LOG_FILE} and end it")
-        url = _reach_server(folder, children, deadline)
-        told = {**_TOLD, **(_QUIET if quiet else {}), "PREFECT_HOME": str(folder), "PREFECT_API_URL": url}
+        url = _reach_server(folder, children, deadline, page)
+        told = {**_told(quiet, page), "PREFECT_HOME": str(folder), "PREFECT_API_URL": url}
         with _environment(told), _prefect_settings(folder, url):
             try:
                 yield url
@@ -90,30 +105,44 @@ def embedded_prefect(
         _leave(users_lock, children)
 
 
-def _reach_server(folder: Path, children: list[subprocess.Popen[bytes]], deadline: float) -> str:
+def _told(quiet: bool, page: WebPage | None) -> dict[str, str]:
+    """What this process and its children are told."""
+    logs = {"PREFECT_LOGGING_TO_API_ENABLED": "true"} if page else {}
+    return {**_TOLD, **(_QUIET if quiet else {}), **logs}
+
+
+def _reach_server(
+    folder: Path, children: list[subprocess.Popen[bytes]], deadline: float, page: WebPage | None
+) -> str:
     """Waits until the home's server answers, starting one whenever there is none."""
     starts = 0
     while time.monotonic() < deadline:
         url = _address(folder)
         if url and is_locked(folder / SERVER_LOCK):
+            if page and url != page.api_url:
+                raise PrefectUnavailable(
+                    f"a run is going on in {folder.parent}, with a Prefect server that has no page; wait for its end"
+                )
             if _is_healthy(url):
                 return url
         elif not any(child.poll() is None for child in children):
             if starts == 3:
                 raise PrefectUnavailable(f"the Prefect server ended as soon as it started: {_last_words(folder)}")
-            children.append(_start_server(folder))
+            children.append(_start_server(folder, page))
             starts += 1
         time.sleep(0.1)
     raise PrefectUnavailable(f"the Prefect server did not answer in time: {_last_words(folder)}")
 
 
-def _start_server(folder: Path) -> subprocess.Popen[bytes]:
+def _start_server(folder: Path, page: WebPage | None) -> subprocess.Popen[bytes]:
     inherited = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    shown = {**_WITH_PAGE, "PREFECT_UI_API_URL": page.ui_api_url} if page else {}
+    where = [page.host, str(page.port)] if page else []
     with (folder / LOG_FILE).open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.prefect_server", str(folder)],
+            [sys.executable, "-m", "flows.prefect_server", str(folder), *where],
             cwd=_PACKAGE_ROOT,
-            env=inherited | _TOLD | _SERVER | {"PREFECT_HOME": str(folder)},
+            env=inherited | _TOLD | _SERVER | shown | {"PREFECT_HOME": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

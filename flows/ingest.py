@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Annotated
 
 from prefect import flow
+from pydantic import Field
 
 from flows.collections import find_collection, policy_of
 from flows.leases import WorkLeases
@@ -15,6 +16,7 @@ from flows.progress import progress
 from flows.reading import readers
 from flows.run_records import OpenRun, agent, recorded_run, title_of
 from flows.settings import Settings
+from flows.settings_form import SettingsForm, given_settings
 from flows.sidecar_findings import SidecarSummary
 from flows.sidecars import attach_sidecars
 from flows.summary import IngestSummary, RunSummary
@@ -34,9 +36,9 @@ def ingest(
     home: str | None = None,
     recursive: bool | None = None,
     recheck: bool = False,
-    limit: int | None = None,
+    limit: Annotated[int, Field(ge=1)] | None = None,
     accept_empty: bool = False,
-    settings: dict[str, Any] | None = None,
+    settings: SettingsForm | None = None,
     run_id: str | None = None,
 ) -> RunSummary:
     """Registers every photo of a source and accounts for everything else in it.
@@ -48,10 +50,10 @@ def ingest(
         recheck: reads objects again that have not changed by size, time and ETag.
         limit: objects read at most; None: all that are new or changed.
         accept_empty: takes a source that shows nothing at its word, though photos are registered there.
-        settings: further settings, as in `oldphoto.toml`.
+        settings: what differs from the installation's settings in this run.
         run_id: the run of the catalogue that this is part of; None: a run of its own.
     """
-    chosen = Settings.load(home, **(settings or {}))
+    chosen = Settings.load(home, **given_settings(settings))
     with recorded_run(chosen, kind="ingest", title=title_of(source), source=source, run_id=run_id) as run:
         before = find_collection(run.catalogue, source)
         if before is not None and before.state == "withdrawn":

@@ -31,6 +31,7 @@ from flows.publications import (
 )
 from flows.run_records import agent, recorded_run, title_of
 from flows.settings import Settings
+from flows.settings_form import SettingsForm, given_settings
 from flows.summary import DONE, FAILED
 from flows.wording import counted
 from storage.catalog.catalogue import Catalogue
@@ -97,7 +98,7 @@ def publish(
     home: str | None = None,
     source: str | None = None,
     dry_run: bool = False,
-    settings: dict[str, Any] | None = None,
+    settings: SettingsForm | None = None,
 ) -> PublishSummary:
     """Brings a destination up to date with the latest restorations, and writes its manifest last.
 
@@ -106,9 +107,9 @@ def publish(
         home: folder of the installation; None: `OLDPHOTO_HOME`, else `./restored`.
         source: one collection alone; None: all of them.
         dry_run: writes nothing and records nothing, and says what would be done.
-        settings: further settings, as in `oldphoto.toml`.
+        settings: what differs from the installation's settings in this run.
     """
-    chosen = Settings.load(home, **(settings or {}))
+    chosen = Settings.load(home, **given_settings(settings))
     if dry_run:
         with Catalogue.open(chosen.catalogue_url, create=False) as catalogue:
             return _Publication(chosen, catalogue, destination, source, run_id=None).preview()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
+from pydantic import Field
 
 from flows.ingest import ingest
 from flows.planning import check_settings
@@ -13,6 +14,7 @@ from flows.reporting import write_report
 from flows.restore import restore
 from flows.run_records import recorded_run, title_of
 from flows.settings import Settings
+from flows.settings_form import SettingsForm, given_settings
 from flows.summary import RunSummary
 
 
@@ -22,9 +24,9 @@ def run(
     home: str | None = None,
     recursive: bool | None = None,
     recheck: bool = False,
-    limit: int | None = None,
+    limit: Annotated[int, Field(ge=1)] | None = None,
     accept_empty: bool = False,
-    settings: dict[str, Any] | None = None,
+    settings: SettingsForm | None = None,
 ) -> RunSummary:
     """Ingests a source, restores its photos, and writes the run's report.
 
@@ -35,12 +37,12 @@ def run(
         recheck: reads objects again that have not changed by size, time and ETag.
         limit: objects read, and photos restored, at most; None: all.
         accept_empty: takes a source that shows nothing at its word, though photos are registered there.
-        settings: further settings, as in `oldphoto.toml`.
+        settings: what differs from the installation's settings in this run.
     """
-    chosen = Settings.load(home, **(settings or {}))
+    chosen = Settings.load(home, **given_settings(settings))
     check_settings(chosen)
     with recorded_run(chosen, kind="run", title=title_of(source), source=source) as this:
-        shared: dict[str, Any] = {"home": str(chosen.home), "settings": settings, "run_id": this.run_id}
+        shared: dict[str, Any] = {"home": str(chosen.home), "settings": given_settings(settings), "run_id": this.run_id}
         look = {"recursive": recursive, "recheck": recheck, "limit": limit, "accept_empty": accept_empty}
         this.summary = ingest(source, **look, **shared)
         this.summary = replace(this.summary, restore=restore(source=source, limit=limit, **shared).restore)

@@ -13,6 +13,7 @@ from storage.catalog.audit_methods import AuditMethods
 from storage.catalog.engine import BUSY_TIMEOUT_S, open_engine
 from storage.catalog.history_methods import HistoryMethods
 from storage.catalog.keeping_methods import KeepingMethods
+from storage.catalog.recent_runs import RecentRunMethods
 from storage.catalog.record_methods import RecordMethods
 from storage.catalog.schema_version import prepare_schema
 from storage.catalog.transactions import PATIENCE_S
@@ -20,7 +21,9 @@ from storage.catalog.work_methods import WorkMethods
 from storage.urls import masked_url
 
 
-class Catalogue(AuditMethods, HistoryMethods, KeepingMethods, ArchiveMethods, WorkMethods, RecordMethods):
+class Catalogue(
+    AuditMethods, HistoryMethods, KeepingMethods, ArchiveMethods, WorkMethods, RecentRunMethods, RecordMethods
+):
     """One open catalogue; safe to use from several threads. Close it, or use it in a ``with``."""
 
     @classmethod
