@@ -3,6 +3,7 @@
     FlowsError
     ├── UsageError           the command cannot be carried out as it was given (exit code 2)
     ├── PrefectUnavailable   no Prefect server could be started or reached
+    ├── SchedulerLost        the Dask scheduler cannot be reached, or went away and did not come back
     ├── DerivativesUnwritable  restorations cannot be stored at all
     ├── SourceEmptied        a source shows nothing where photos are registered
     ├── SourceChanged        a master's bytes are no longer the ones that were registered
@@ -24,6 +25,10 @@ class UsageError(FlowsError):
 
 class PrefectUnavailable(FlowsError):
     """No Prefect server could be started or reached."""
+
+
+class SchedulerLost(FlowsError):
+    """The Dask scheduler cannot be reached, or went away and did not come back."""
 
 
 class DerivativesUnwritable(FlowsError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from flows.collections import find_collection, given_policy
@@ -18,6 +18,9 @@ from storage.keys import WorkParameters
 from storage.records import PhotoWork
 from storage.urls import local_folder, sqlite_path
 
+BATCHES_A_WORKER = 4
+"""At least so many tasks for each worker, where there are photos enough."""
+
 
 @dataclass(frozen=True)
 class CollectionPlan:
@@ -25,12 +28,14 @@ class CollectionPlan:
 
     Attributes:
         already_done: photos whose wanted work is on record.
+        set_aside: (source key, error) of those that failed too often and are not tried again.
     """
 
     collection: KnownCollection
     parameters: WorkParameters
     works: list[PhotoWork]
     already_done: int
+    set_aside: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,8 @@ def plan_collections(
         parameters = work_parameters(collection, settings, card)
         works = catalogue.photos_to_restore(collection.id, parameters)
         done = catalogue.count_done(collection.id, parameters)
-        plans.append(CollectionPlan(collection, parameters, works, done))
+        aside = catalogue.set_aside_work(collection.id, parameters)
+        plans.append(CollectionPlan(collection, parameters, works, done, aside))
     return plans
 
 
@@ -95,8 +101,17 @@ def work_parameters(collection: KnownCollection, settings: Settings, card: Relea
     )
 
 
+def fair_megapixels(plans: Iterable[CollectionPlan], *, most: float, workers: int) -> float:
+    """What a batch may hold so that every worker gets several: a short run is spread over all of them too."""
+    pixels = sum(work.height * work.width for plan in plans for work in plan.works)
+    return min(most, pixels / 1e6 / (BATCHES_A_WORKER * workers))
+
+
 def batches_of(plans: Iterable[CollectionPlan], *, size: int, megapixels: float) -> list[Batch]:
     """The plans' photos in batches; a photo that two collections want alike is in one of them.
+
+    A task costs a fifth of a second whatever it holds, and a worker that dies loses what its task had done, so tasks
+    are cut by pixels: about half a minute of work each.
 
     Args:
         size: photos in a batch at most.

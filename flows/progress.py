@@ -27,6 +27,33 @@ class Progress:
         """One line for a person."""
 
 
+class Both(Progress):
+    """Tells two listeners."""
+
+    def __init__(self, first: Progress, second: Progress) -> None:
+        self._listeners = (first, second)
+
+    def begin(self, label: str, total: int | None = None) -> None:
+        """A new piece of work."""
+        for one in self._listeners:
+            one.begin(label, total)
+
+    def expect(self, count: int) -> None:
+        """More to be done."""
+        for one in self._listeners:
+            one.expect(count)
+
+    def advance(self, count: int = 1) -> None:
+        """So many are done."""
+        for one in self._listeners:
+            one.advance(count)
+
+    def say(self, message: str) -> None:
+        """One line."""
+        for one in self._listeners:
+            one.say(message)
+
+
 _listener: ContextVar[Progress | None] = ContextVar("oldphoto_progress", default=None)
 
 

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
+from pydantic import Field
 
+from flows.artifacts import progress_artifact, show_run
 from flows.browsing import complete_browse
+from flows.collections import find_collection
 from flows.endpoints import honours_conditions
-from flows.planning import Batch, CollectionPlan, batches_of, check_settings, first_of, plan_collections
-from flows.progress import progress
+from flows.planning import (
+    Batch,
+    CollectionPlan,
+    batches_of,
+    check_settings,
+    fair_megapixels,
+    first_of,
+    plan_collections,
+)
+from flows.progress import Both, progress, telling
 from flows.release_store import resolve_release
 from flows.restore_job import RestoreJob
 from flows.restoring import restore_batches
@@ -20,6 +31,7 @@ from flows.runners import WorkerPlan, plan_workers
 from flows.settings import Settings
 from flows.states import sweep_withdrawn
 from flows.summary import RestoreSummary, RunSummary
+from flows.wording import counted
 from oldphoto_core.releases import ReleaseCard
 from storage.s3_settings import Purpose
 
@@ -28,7 +40,8 @@ from storage.s3_settings import Purpose
 def restore(
     home: str | None = None,
     source: str | None = None,
-    limit: int | None = None,
+    limit: Annotated[int, Field(ge=1)] | None = None,
+    retry: bool = False,
     settings: dict[str, Any] | None = None,
     run_id: str | None = None,
 ) -> RunSummary:
@@ -38,6 +51,7 @@ def restore(
         home: folder of the installation; None: `OLDPHOTO_HOME`, else `./restored`.
         source: one collection alone; None: all of them.
         limit: photos restored at most; None: all that are not restored yet.
+        retry: takes up again what was set aside after too many failed tries.
         settings: further settings, as in `oldphoto.toml`.
         run_id: the run of the catalogue that this is part of; None: a run of its own.
     """
@@ -48,18 +62,32 @@ def restore(
     ) as run:
         sweep_withdrawn(run.catalogue, chosen, run_id=run.run_id)
         card = resolve_release(run.catalogue, chosen)
+        if retry:
+            take_up_again(run, source)
         plans, left = first_of(plan_collections(run.catalogue, chosen, card, source=source), limit)
         describe_run(run, card, plans)
-        batches = batches_of(plans, size=chosen.batch_size, megapixels=chosen.batch_megapixels)
-        restored = restore_all(run, chosen, card, batches) if batches else RestoreSummary(release=card.name)
+        workers = plan_workers(chosen)
+        most = fair_megapixels(plans, most=chosen.batch_megapixels or workers.batch_megapixels, workers=workers.workers)
+        batches = batches_of(plans, size=chosen.batch_size, megapixels=most)
+        restored = restore_all(run, chosen, card, batches, workers) if batches else RestoreSummary(release=card.name)
         if not batches:
             progress().say("nothing is left to restore")
         complete_browse(chosen, run.catalogue, [plan.collection for plan in plans])
         if batches:  # what was withdrawn while it was at work
             sweep_withdrawn(run.catalogue, chosen, run_id=run.run_id)
         already_done = restored.already_done + sum(plan.already_done for plan in plans)
-        run.summary = RunSummary(run_id=run.run_id, restore=replace(restored, already_done=already_done, left=left))
+        aside = tuple(dict.fromkeys(one for plan in plans for one in plan.set_aside))
+        restored = replace(restored, already_done=already_done, left=left, set_aside=aside)
+        run.summary = RunSummary(run_id=run.run_id, restore=restored)
+        show_run(run, chosen, run.summary)
         return run.summary
+
+
+def take_up_again(run: OpenRun, source: str | None) -> None:
+    """Lets photos that were set aside be tried again, of one collection or all."""
+    found = find_collection(run.catalogue, source) if source is not None else None
+    count = run.catalogue.try_again(found.id if found is not None else None)
+    progress().say(f"{counted(count, 'photo')} that had failed too often {'is' if count == 1 else 'are'} tried again")
 
 
 def describe_run(run: OpenRun, card: ReleaseCard, plans: Sequence[CollectionPlan]) -> None:
@@ -71,12 +99,15 @@ def describe_run(run: OpenRun, card: ReleaseCard, plans: Sequence[CollectionPlan
         run.catalogue.update_run(run.run_id, mode=mode, tone=tone, strength=strength)
 
 
-def restore_all(run: OpenRun, settings: Settings, card: ReleaseCard, batches: Sequence[Batch]) -> RestoreSummary:
+def restore_all(
+    run: OpenRun, settings: Settings, card: ReleaseCard, batches: Sequence[Batch], plan: WorkerPlan
+) -> RestoreSummary:
     """Restores the batches on workers. Dask, and in its workers torch, are loaded from here on."""
-    plan = plan_workers(settings)
     job = restore_job(run, settings, card, batches, plan)
-    progress().begin("Restoring photos", sum(len(batch.works) for batch in batches))
-    tally = restore_batches(run.catalogue, settings, job=job, plan=plan, batches=batches, holder=run.run_id)
+    photos = sum(len(batch.works) for batch in batches)
+    with progress_artifact("restore-progress", photos) as shown, telling(Both(progress(), shown)):
+        progress().begin("Restoring photos", photos)
+        tally = restore_batches(run.catalogue, settings, job=job, plan=plan, batches=batches, holder=run.run_id)
     run.catalogue.update_run(run.run_id, machine=machine_facts() | tally.machine())
     return RestoreSummary(
         release=card.name,
@@ -103,6 +134,7 @@ def restore_job(
         release_folder=str(card.folder.resolve()),
         device=settings.device,
         tile_px=settings.tile_px,
+        patience_s=settings.store_patience_s,
         threads=None if settings.scheduler else plan.threads,
         max_pixels=int(settings.max_megapixels * 1e6),
         derivatives_url=settings.derivatives_url,

@@ -1,33 +1,22 @@
-"""What a worker is told, and how it restores one photo: bytes in, five objects and a record out.
-
-Nothing here writes to the catalogue: a worker gives records back, the flow writes them.
-"""
+"""What a worker is told, and the records that it gives back; the flow writes these to the catalogue."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from flows.derivatives import encode_restored, extension_for, write_derivatives, write_provenance
-from flows.errors import DerivativesUnwritable, SourceChanged
+from flows.errors import SourceChanged
 from flows.run_records import code_version
 from oldphoto_core.errors import CoreError, one_line
-from oldphoto_core.images import DecodedImage, DecodeLimits, decode_image
-from oldphoto_core.previews import read_mask
-from storage.errors import ObjectNotFound, ObjectStoreError
-from storage.keys import WorkParameters, sha256_hex
-from storage.objects import ObjectStore, SourceStore
+from oldphoto_core.images import DecodeLimits
+from storage.errors import ObjectStoreError
+from storage.keys import WorkParameters
 from storage.records import PhotoWork, RestorationRecord, utc_text
 from storage.s3_settings import Purpose
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from oldphoto_core import RestorationResult, Restorer
-
-log = logging.getLogger(__name__)
+    from oldphoto_core import RestorationResult
 
 OUT_OF_MEMORY_ADVICE = (
     "not enough memory for this photo; set a smaller --tile-px, fewer --workers, or use a larger machine"
@@ -46,6 +35,7 @@ class RestoreJob:
         store_options: s3fs's options by what a store is for, since each may be on a server of its own; secrets among
             them.
         conditional_writes: whether the derivatives' endpoint is known to honour If-None-Match.
+        patience_s: how long a worker asks a busy store again, a request.
     """
 
     parameters: WorkParameters
@@ -59,6 +49,7 @@ class RestoreJob:
     labels_url: str
     store_options: Mapping[Purpose, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     conditional_writes: bool | None = None
+    patience_s: float = 300.0
     run_id: str | None = None
     flow_run_id: str | None = None
 
@@ -67,33 +58,27 @@ class RestoreJob:
         return self.store_options.get(purpose, {})
 
 
-def restore_photos(job: RestoreJob, works: Sequence[PhotoWork], restorer: Restorer) -> list[RestorationRecord]:
-    """Restores a batch; one bad photo never fails the others.
+def failure(job: RestoreJob, work: PhotoWork, error: BaseException | str) -> RestorationRecord:
+    """The record of a photo that could not be restored; a try is counted where the photo is to blame.
 
-    Raises:
-        DerivativesUnwritable: nothing can be stored, so going on would be of no use.
+    A store that does not answer, or a master that was changed or moved, says nothing about the photo.
     """
-    return [restore_photo(job, work, restorer) for work in works]
+    record = replace(record_of(job, work), outcome="failed", finished_at=utc_text())
+    return replace(record, error=one_line(_words(error)), tries=int(_is_the_photos_own(error)))
 
 
-def restore_photo(job: RestoreJob, work: PhotoWork, restorer: Restorer) -> RestorationRecord:
-    """The record of one attempt; `failed` with a one-line error where it did not come off."""
-    try:
-        return _attempt(job, work, restorer)
-    except DerivativesUnwritable:
-        raise
-    except Exception as error:  # whatever one photo brings up, the others go on
-        if is_out_of_memory(error):
-            return failure(job, work, OUT_OF_MEMORY_ADVICE)
-        if not isinstance(error, CoreError | ObjectStoreError | SourceChanged):
-            log.info("%s: unexpected error", work.source_key, exc_info=True)
-            return failure(job, work, f"unexpected {type(error).__name__}: {error}")
-        return failure(job, work, str(error))
+def _is_the_photos_own(error: BaseException | str) -> bool:
+    return not isinstance(error, ObjectStoreError | SourceChanged)
 
 
-def failure(job: RestoreJob, work: PhotoWork, error: str) -> RestorationRecord:
-    """The record of a photo that could not be restored."""
-    return replace(_record(job, work), outcome="failed", error=one_line(error), finished_at=utc_text())
+def _words(error: BaseException | str) -> str:
+    if isinstance(error, str):
+        return error
+    if is_out_of_memory(error):
+        return OUT_OF_MEMORY_ADVICE
+    if isinstance(error, CoreError | ObjectStoreError | SourceChanged):
+        return str(error)
+    return f"unexpected {type(error).__name__}: {error}"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -106,72 +91,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _attempt(job: RestoreJob, work: PhotoWork, restorer: Restorer) -> RestorationRecord:
-    master = decode_image(read_master(job, work), work.source_key, DecodeLimits(max_pixels=job.max_pixels))
-    result = restorer.restore(
-        master.pixels,
-        mask=_label_mask(job, work, master),
-        mode=job.parameters.mode,
-        strength=job.parameters.strength,
-        tone=job.parameters.tone,
-    )
-    extension = extension_for(job.parameters.output_format, master_format=work.format)
-    restored = encode_restored(result.image, master, extension=extension)
-    record = _with_result(_record(job, work), result, extension)
-    try:
-        store = ObjectStore(
-            job.derivatives_url, job.options("derivatives"), conditional_writes=job.conditional_writes
-        )
-        record = write_derivatives(store, record, restored=restored, before=master.pixels, result=result)
-        record = replace(record, finished_at=utc_text())
-        record = write_provenance(store, record, work, job.parameters)
-    except ObjectStoreError as error:
-        raise DerivativesUnwritable(f"restorations cannot be stored: {one_line(error)}") from error
-    return record
-
-
-def read_master(job: RestoreJob, work: PhotoWork) -> bytes:
-    """The photo's bytes from the first of its sources that still holds them.
-
-    Raises:
-        SourceChanged: none does.
-        ObjectStoreError: the last one cannot be read.
-    """
-    problem: Exception = SourceChanged(f"{work.source_key}: no source is left; run `oldphoto ingest` again")
-    for source in work.sources:
-        try:
-            data = SourceStore(source.collection_url, job.options("sources")).read_bytes(source.key)
-        except ObjectNotFound:
-            problem = SourceChanged(f"{source.key}: gone since it was registered; run `oldphoto ingest` again")
-            continue
-        except ObjectStoreError as error:
-            problem = error
-            continue
-        if (found := sha256_hex(data)) == work.photo_sha256:
-            return data
-        problem = SourceChanged(
-            f"{source.key}: changed since it was registered (expected SHA-256 {work.photo_sha256[:12]}…, "
-            f"found {found[:12]}…); run `oldphoto ingest` again"
-        )
-    raise problem
-
-
-def _label_mask(job: RestoreJob, work: PhotoWork, master: DecodedImage) -> np.ndarray | None:
-    """(H, W) float32 in [0, 1] where a person's label applies, else None.
-
-    Raises:
-        SourceChanged: the mask is not the one that was recorded.
-        ImageRefused: it is not of the photo's size.
-    """
-    if work.label_mask_key is None:
-        return None
-    data = ObjectStore(job.labels_url, job.options("labels")).read_bytes(work.label_mask_key)
-    if sha256_hex(data) != work.mask_sha256:
-        raise SourceChanged(f"label {work.label_mask_key}: changed since it was recorded; paint and save it again")
-    return read_mask(data, master.pixels.shape, work.label_mask_key)
-
-
-def _record(job: RestoreJob, work: PhotoWork) -> RestorationRecord:
+def record_of(job: RestoreJob, work: PhotoWork) -> RestorationRecord:
     """What is known of the attempt before it is made."""
     return RestorationRecord(
         photo_sha256=work.photo_sha256,
@@ -191,7 +111,7 @@ def _record(job: RestoreJob, work: PhotoWork) -> RestorationRecord:
     )
 
 
-def _with_result(record: RestorationRecord, result: RestorationResult, extension: str) -> RestorationRecord:
+def with_result(record: RestorationRecord, result: RestorationResult, extension: str) -> RestorationRecord:
     """The record with the report's figures; changes in the catalogue are shares of the full range, 0 to 1."""
     report = result.report
     height, width = result.image.shape[:2]

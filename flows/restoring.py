@@ -5,32 +5,21 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
-
-from prefect.futures import PrefectFuture, as_completed
+from dataclasses import dataclass, field
 
 from flows.browsing import show_restored
-from flows.errors import FlowsError
+from flows.dispatch import Dispatch
 from flows.leases import WorkLeases
 from flows.planning import Batch
 from flows.progress import progress
-from flows.restore_job import RestoreJob, failure
+from flows.restore_job import RestoreJob
 from flows.run_records import agent
-from flows.runners import WorkerPlan, on_its_workers, start_workers, task_runner
+from flows.runners import WorkerPlan, start_workers, task_runner
 from flows.settings import Settings
-from flows.worker import restore_batch
-from oldphoto_core.errors import CoreError
 from storage.catalog.catalogue import Catalogue
-from storage.errors import StorageError
 from storage.records import EventRecord, PhotoWork, RestorationRecord
 
-if TYPE_CHECKING:
-    from prefect_dask import DaskTaskRunner
-
-WORKER_DIED = "the worker process died on this photo, most likely for lack of memory; set a smaller --tile-px"
 _POLL_S = 2.0
-_REMOTE_IN_FLIGHT = 64
 
 
 @dataclass
@@ -83,11 +72,12 @@ def restore_batches(
     tally = Tally()
     leases = WorkLeases(catalogue, holder=holder, ttl_s=settings.lease_s, locks_folder=settings.layout.work / "runs")
     with leases, task_runner(settings, plan) as runner:
-        start_workers(runner)
-        in_flight_limit = _REMOTE_IN_FLIGHT if settings.scheduler else 2 * plan.workers
-        sender = _Sender(runner, settings, plan, job)
-        for batch, records in _results(sender, catalogue, leases, tally, deque(batches), in_flight_limit):
-            won = catalogue.record_restorations(records, restoration_events(records, job.run_id))
+        start_workers(runner, settings)
+        dispatch = Dispatch(runner, settings, plan, job)
+        for batch, records in _results(dispatch, catalogue, leases, tally, deque(batches)):
+            won = catalogue.record_restorations(
+                records, restoration_events(records, job.run_id), tries_limit=settings.tries
+            )
             by_photo = {(work.photo_sha256, work.work_hash): work for work in batch.works}
             for record in records:
                 key = (record.photo_sha256, record.work_hash)
@@ -99,65 +89,26 @@ def restore_batches(
     return tally
 
 
-@dataclass(frozen=True)
-class _Sender:
-    """Submits batches as tasks."""
-
-    runner: DaskTaskRunner
-    settings: Settings
-    plan: WorkerPlan
-    job: RestoreJob
-
-    def send(self, batch: Batch) -> PrefectFuture[Any]:
-        parameters = {"job": replace(self.job, parameters=batch.parameters), "works": list(batch.works)}
-        with on_its_workers(self.settings, self.plan):
-            return self.runner.submit(restore_batch, parameters)
-
-    def records_of(self, future: PrefectFuture[Any], batch: Batch) -> list[RestorationRecord] | None:
-        """The batch's records; None where its worker died and it has to be sent again in parts."""
-        try:
-            records: list[RestorationRecord] = future.result()
-            return records
-        except (FlowsError, CoreError, StorageError):
-            raise
-        except Exception as error:
-            if type(error).__name__ != "KilledWorker":
-                raise
-            if len(batch.works) > 1:
-                return None
-            return [failure(self.job, work, WORKER_DIED) for work in batch.works]
-
-
 def _results(
-    sender: _Sender,
-    catalogue: Catalogue,
-    leases: WorkLeases,
-    tally: Tally,
-    waiting: deque[Batch],
-    in_flight_limit: int,
+    dispatch: Dispatch, catalogue: Catalogue, leases: WorkLeases, tally: Tally, waiting: deque[Batch]
 ) -> Iterator[tuple[Batch, list[RestorationRecord]]]:
     """Batches with their records as they come; no more are claimed than the workers can take up soon."""
-    in_flight: dict[PrefectFuture[Any], Batch] = {}
     held_elsewhere: list[Batch] = []
-    while waiting or in_flight or held_elsewhere:
-        while waiting and len(in_flight) < in_flight_limit:
+    while waiting or held_elsewhere or dispatch.suspects or not dispatch.is_idle:
+        while waiting and dispatch.has_room():
             batch = waiting.popleft()
             claimed = leases.claim(batch.works)
-            ours = Batch(batch.parameters, tuple(claimed))
-            others = [work for work in batch.works if work not in claimed]
+            ours = set(claimed)
+            others = tuple(work for work in batch.works if work not in ours)
             if others:
-                held_elsewhere.append(Batch(batch.parameters, tuple(others)))
+                held_elsewhere.append(Batch(batch.parameters, others))
             if claimed:
-                in_flight[sender.send(ours)] = ours
-        if in_flight:
-            future = next(as_completed(list(in_flight)))
-            batch = in_flight.pop(future)
-            records = sender.records_of(future, batch)
-            if records is not None:
-                yield batch, records
-            else:
-                singles = [Batch(batch.parameters, (work,)) for work in batch.works]
-                in_flight |= {sender.send(single): single for single in singles}
+                dispatch.send(Batch(batch.parameters, tuple(claimed)))
+        if dispatch.is_idle and dispatch.suspects:
+            dispatch.try_suspect()
+        if not dispatch.is_idle:
+            if (done := dispatch.take()) is not None:
+                yield done
         elif held_elsewhere and not waiting:
             waiting.extend(_still_undone(catalogue, held_elsewhere, tally))
             held_elsewhere = []

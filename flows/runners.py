@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.errors import SchedulerLost
 from flows.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 CORES_A_WORKER = 4
 """More threads than this help one photo little; a second worker helps more."""
+
+CPU_MEGAPIXELS, GPU_MEGAPIXELS = 8.0, 128.0
+SCHEDULER_ANSWER_S = 20
+REMOTE_WORKERS = 16
+"""How many workers a scheduler elsewhere is taken to have when photos are put into batches, where nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,11 @@ class WorkerPlan:
     threads: int
     on_gpu: bool
 
+    @property
+    def batch_megapixels(self) -> float:
+        """What a worker restores in about half a minute."""
+        return GPU_MEGAPIXELS if self.on_gpu else CPU_MEGAPIXELS
+
 
 def usable_cores() -> int:
     """Processor cores that this process may run on."""
@@ -53,6 +64,9 @@ def reader_threads() -> int:
 def plan_workers(settings: Settings) -> WorkerPlan:
     """The worker processes that fit this machine and the settings."""
     cores = usable_cores()
+    if settings.scheduler:
+        on_gpu = settings.device.startswith("cuda")
+        return WorkerPlan(workers=settings.workers or REMOTE_WORKERS, threads=cores, on_gpu=on_gpu)
     gpus = _visible_gpus() if settings.device == "auto" or settings.device == "cuda" else 0
     if gpus or settings.device.startswith("cuda"):
         workers = settings.workers or max(1, gpus)
@@ -67,7 +81,7 @@ def task_runner(settings: Settings, plan: WorkerPlan) -> DaskTaskRunner:
     from prefect_dask import DaskTaskRunner
 
     if settings.scheduler:
-        return DaskTaskRunner(address=settings.scheduler)
+        return DaskTaskRunner(address=settings.scheduler, client_kwargs={"timeout": SCHEDULER_ANSWER_S})
     from distributed.system import MEMORY_LIMIT
 
     threads = str(plan.threads)
@@ -92,14 +106,24 @@ def task_runner(settings: Settings, plan: WorkerPlan) -> DaskTaskRunner:
     return DaskTaskRunner(cluster_class="distributed.LocalCluster", cluster_kwargs=cluster_kwargs)
 
 
-def start_workers(runner: DaskTaskRunner) -> None:
+def start_workers(runner: DaskTaskRunner, settings: Settings) -> None:
     """Starts the runner's cluster, whose processes will not hear Ctrl-C: it is for this process, which ends them.
 
     Threads and processes inherit the signals that are held back here, and the cluster's thread starts all workers.
+
+    Raises:
+        SchedulerLost: the scheduler that settings name does not answer.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         _ = runner.client
+    except OSError as error:
+        if settings.scheduler is None:
+            raise
+        raise SchedulerLost(
+            f"no Dask scheduler answers at {settings.scheduler}; start it, or correct OLDPHOTO_SCHEDULER, or unset it "
+            "and a run starts workers of its own"
+        ) from error
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -107,8 +131,7 @@ def start_workers(runner: DaskTaskRunner) -> None:
 @contextmanager
 def on_its_workers(settings: Settings, plan: WorkerPlan) -> Iterator[None]:
     """Tasks submitted inside go to workers with a GPU where the plan, or a named CUDA device, asks for one."""
-    wants_gpu = plan.on_gpu if not settings.scheduler else settings.device.startswith("cuda")
-    if not wants_gpu:
+    if not plan.on_gpu:
         yield
         return
     import dask

@@ -29,8 +29,10 @@ class Settings(StorageSettings):
     tile_px: int | None = Field(default=None, ge=64, description="side of a tile; smaller needs less memory")
     workers: int | None = Field(default=None, ge=1, le=1024, description="Dask workers; by default what fits here")
     scheduler: str | None = Field(default=None, description="a running Dask scheduler, such as tcp://10.0.0.1:8786")
-    batch_size: int = Field(default=8, ge=1, le=1024, description="photos a task restores")
-    batch_megapixels: float = Field(default=48.0, gt=0, description="megapixels after which a task takes no more")
+    batch_size: int = Field(default=256, ge=1, le=4096, description="photos that a task restores at most")
+    batch_megapixels: float | None = Field(
+        default=None, gt=0, description="megapixels after which a task takes no more; by default 8, on GPUs 128"
+    )
     lease_s: int = Field(default=60, ge=10, description="how long a dead run keeps its photos from others")
     readers: int | None = Field(default=None, ge=1, le=256, description="threads that read and check masters")
     max_megapixels: float = Field(default=200.0, gt=0, description="larger images are quarantined as bombs")

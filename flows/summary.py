@@ -69,6 +69,7 @@ class RestoreSummary:
     Attributes:
         failed: (key of the first source, error) of each photo that could not be restored.
         left: photos that a limit left for the next run.
+        set_aside: likewise, of photos that failed too often before, and were not tried again.
         working_s, megapixels: of restored and unchanged photos; the seconds are workers', not the clock's.
     """
 
@@ -78,6 +79,7 @@ class RestoreSummary:
     already_done: int = 0
     failed: tuple[tuple[str, str], ...] = ()
     left: int = 0
+    set_aside: tuple[tuple[str, str], ...] = ()
     working_s: float = 0.0
     megapixels: float = 0.0
 
@@ -106,13 +108,14 @@ class RunSummary:
         if self.restore is not None:
             made = self.restore
             counts |= {"restored": made.restored, "unchanged": made.unchanged, "already_done": made.already_done}
-            counts["failed"] = len(made.failed)
+            counts |= {"failed": len(made.failed), "set_aside": len(made.set_aside)}
         return counts
 
     def exit_code(self, *, accept_quarantine: bool = False) -> int:
         """0 all done, 1 something failed, 3 something is quarantined."""
         if (self.restore and self.restore.failed) or (self.ingest and self.ingest.unlisted):
             return FAILED
-        if self.ingest and self.ingest.set_aside and not accept_quarantine:
+        aside = (self.ingest and self.ingest.set_aside) or (self.restore and self.restore.set_aside)
+        if aside and not accept_quarantine:
             return QUARANTINED
         return DONE

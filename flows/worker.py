@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 
 from flows.errors import FlowsError
-from flows.restore_job import RestoreJob, restore_photos
+from flows.overlap import restore_photos
+from flows.restore_job import RestoreJob
+from storage.errors import StoreUnavailable
 from storage.records import PhotoWork, RestorationRecord
 
 if TYPE_CHECKING:
@@ -20,7 +23,27 @@ _restorers: dict[tuple[str, str, int | None], Restorer] = {}
 """By weights hash, device and tile size; a process seldom holds more than one."""
 
 
-@task(name="restore photos", cache_policy=NO_CACHE, persist_result=False, log_prints=False)
+def is_transient(task: object, task_run: object, state: State[Any]) -> bool:
+    """Whether a batch that failed may come off the next time: a line that was cut, a store or server that is busy."""
+    try:
+        state.result(raise_on_failure=True)
+    except (StoreUnavailable, ConnectionError, TimeoutError):
+        return True
+    except Exception:
+        return False
+    return False
+
+
+@task(
+    name="restore photos",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    log_prints=False,
+    retries=2,
+    retry_delay_seconds=[5, 30],
+    retry_jitter_factor=0.5,
+    retry_condition_fn=is_transient,
+)
 def restore_batch(job: RestoreJob, works: Sequence[PhotoWork]) -> list[RestorationRecord]:
     """Restores a batch of photos and gives a record of each."""
     return restore_photos(job, works, restorer_for(job))

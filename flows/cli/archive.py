@@ -25,6 +25,7 @@ from flows.cli.options import (
     Recheck,
     Recursive,
     Release,
+    Retry,
     Scheduler,
     Strength,
     TilePx,
@@ -148,6 +149,8 @@ def restore(
     batch_size: BatchSize = None,
     scheduler: Scheduler = None,
     limit: Limit = None,
+    retry: Retry = False,
+    accept_quarantine: AcceptQuarantine = False,
 ) -> None:
     """Restore every ingested photo that is not restored yet."""
     overrides = given(
@@ -165,8 +168,10 @@ def restore(
     with flows_ready(home, overrides, restoring=True) as settings:
         from flows.restore import restore as restore_flow
 
-        summary = restore_flow(home=str(settings.home), source=source, limit=limit, settings=overrides or None)
-    _end(summary, accept_quarantine=True)
+        summary = restore_flow(
+            home=str(settings.home), source=source, limit=limit, retry=retry, settings=overrides or None
+        )
+    _end(summary, accept_quarantine)
 
 
 @contextmanager

@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
 from flows.progress import Progress
 from flows.summary import IngestSummary, RunSummary
@@ -22,6 +32,17 @@ _SHOWN = 20
 """Files told by name in the table; the report has them all."""
 
 
+class _Rate(ProgressColumn):
+    """Things a second, or a minute where they are slow."""
+
+    def render(self, task: Task) -> Text:
+        """Nothing until the first is done."""
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        return Text(f"{speed:,.1f}/s" if speed >= 1 else f"{60 * speed:,.1f}/min", style="progress.data.speed")
+
+
 class TerminalProgress(Progress):
     """Rich bars on a terminal, one for each piece of work; plain lines for messages elsewhere."""
 
@@ -31,6 +52,7 @@ class TerminalProgress(Progress):
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
+            _Rate(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self._console,
@@ -81,6 +103,7 @@ def print_summary(summary: RunSummary) -> None:
             _list(console, "Sidecars", problems, "photos are not affected", found.sidecars.problem_count)
     if made is not None:
         _list(console, "Failed", made.failed, "they are tried again by the next run")
+        _list(console, "Set aside", made.set_aside, "`oldphoto restore --retry` tries them again")
         if made.did_nothing:
             console.print("Nothing to do: every photo is restored already.")
     if found is not None and found.note:
@@ -119,6 +142,8 @@ def summary_table(summary: RunSummary) -> Table:
             table.add_row("not read yet", f"{found.left:,}", "left by --limit for the next run")
     if made is not None:
         table.add_row("failed", f"{len(made.failed):,}", "")
+        if made.set_aside:
+            table.add_row("set aside", f"{len(made.set_aside):,}", "failed too often before; not tried again")
         if made.left:
             table.add_row("not restored yet", f"{made.left:,}", "left by --limit for the next run")
     return table

@@ -55,7 +55,7 @@ Workers = Annotated[int | None, typer.Option(help="Worker processes.", rich_help
 Scheduler = Annotated[
     str | None, typer.Option(help="A running Dask scheduler, such as tcp://10.0.0.1:8786.", rich_help_panel=_WHERE)
 ]
-BatchSize = Annotated[int | None, typer.Option(help="Photos a task restores.", rich_help_panel=_WHERE)]
+BatchSize = Annotated[int | None, typer.Option(help="Photos that a task restores at most.", rich_help_panel=_WHERE)]
 Recursive = Annotated[
     bool | None,
     typer.Option("--recursive/--flat", help=r"Take folders below too. \[default: as before, at first --recursive]",
@@ -93,6 +93,10 @@ DryRun = Annotated[
     typer.Option("--dry-run", help="List and compare, say what would be done, and write nothing at all.",
                  rich_help_panel=_WHICH),
 ]  # fmt: skip
+Retry = Annotated[
+    bool,
+    typer.Option("--retry", help="Try again what was set aside after failing too often.", rich_help_panel=_WHICH),
+]
 AcceptEmpty = Annotated[
     bool,
     typer.Option("--accept-empty", help="A source that shows nothing is empty indeed, and not just unmounted.",

@@ -259,6 +259,23 @@ def _standing(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[tup
     return standing
 
 
+def most_changed(
+    connection: Connection, run_id: str, limit: int, most_megapixels: float
+) -> list[tuple[str, str, str]]:
+    """See ``Catalogue.most_changed``."""
+    r, o = restoration.c, source_object.c
+    first = sa.select(sa.func.min(o.id)).where(o.photo_id == r.photo_id, o.status == "registered")
+    statement = (
+        sa.select(collection.c.url, o.key, r.preview_key)
+        .select_from(restoration.join(source_object, o.photo_id == r.photo_id).join(collection))
+        .where(r.run_id == run_id, r.outcome == "restored", r.preview_key.is_not(None))
+        .where(r.megapixels <= most_megapixels, o.id == first.correlate(restoration).scalar_subquery())
+        .order_by(r.mean_change.desc(), r.id)
+        .limit(limit)
+    )
+    return [(url, key, preview_key) for url, key, preview_key in connection.execute(statement)]
+
+
 _history = sa.table("restoration_history", *(sa.column(field.name) for field in fields(RestorationRow)))
 
 

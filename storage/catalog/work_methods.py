@@ -64,6 +64,10 @@ class WorkMethods(Transactions):
         """
         return self.write(restoration_queries.record_restorations, restorations, identified(events), tries_limit)
 
+    def most_changed(self, run_id: str, *, limit: int, most_megapixels: float) -> list[tuple[str, str, str]]:
+        """(source URL, source key, preview key) of a run's restorations, those that changed most first."""
+        return self.read(restoration_queries.most_changed, run_id, limit, most_megapixels)
+
     def history(self, photo: str | None = None, *, limit: int | None = None) -> list[RestorationRow]:
         """Restorations, latest first.
 

@@ -42,7 +42,7 @@ RESTORATION_WORDS: Mapping[str, str] = {
     "run_id": "The run that made it; null where it belongs to none.",
     "flow_run_id": "Prefect's id of the flow run; null where there is none.",
     "finished_at": "When it was finished.",
-    "deleted_at": "When its files were deleted, as by a withdrawal; null while they are there.",
+    "deleted_at": "When its files were deleted by a withdrawal or moved aside by an audit; null while they are there.",
     "day": day_of("finished_at"),
 }
 

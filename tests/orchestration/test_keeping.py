@@ -113,10 +113,10 @@ def test_a_photo_withdrawn_while_it_is_restored_leaves_nothing(
     ingest(str(archive.source), home=str(archive.home))
     ordinary = Catalogue.record_restorations
 
-    def withdrawn_first(self: Catalogue, restorations: Any, events: Any = ()) -> Any:
+    def withdrawn_first(self: Catalogue, restorations: Any, *others: Any, **limits: Any) -> Any:
         for record in restorations:
             assert self.set_photo_state(record.photo_sha256, "withdrawn", by="Ada", reason="family asked")
-        return ordinary(self, restorations, events)
+        return ordinary(self, restorations, *others, **limits)
 
     with monkeypatch.context() as patch:
         patch.setattr(Catalogue, "record_restorations", withdrawn_first)
