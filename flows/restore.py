@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 from prefect import flow
 from pydantic import Field
@@ -29,6 +29,7 @@ from flows.restoring import restore_batches
 from flows.run_records import OpenRun, flow_run_id, machine_facts, recorded_run, title_of
 from flows.runners import WorkerPlan, plan_workers
 from flows.settings import Settings
+from flows.settings_form import SettingsForm, given_settings
 from flows.states import sweep_withdrawn
 from flows.summary import RestoreSummary, RunSummary
 from flows.wording import counted
@@ -42,7 +43,7 @@ def restore(
     source: str | None = None,
     limit: Annotated[int, Field(ge=1)] | None = None,
     retry: bool = False,
-    settings: dict[str, Any] | None = None,
+    settings: SettingsForm | None = None,
     run_id: str | None = None,
 ) -> RunSummary:
     """Restores every registered photo whose restoration is not on record.
@@ -52,10 +53,10 @@ def restore(
         source: one collection alone; None: all of them.
         limit: photos restored at most; None: all that are not restored yet.
         retry: takes up again what was set aside after too many failed tries.
-        settings: further settings, as in `oldphoto.toml`.
+        settings: what differs from the installation's settings in this run.
         run_id: the run of the catalogue that this is part of; None: a run of its own.
     """
-    chosen = Settings.load(home, **(settings or {}))
+    chosen = Settings.load(home, **given_settings(settings))
     check_settings(chosen)
     with recorded_run(
         chosen, kind="restore", title=title_of(source) if source else "all collections", source=source, run_id=run_id
