@@ -61,7 +61,8 @@ class ServeWatch:
                 yield f"{what} began: {self._page_url}/runs/flow-run/{run.id}"
             else:
                 why = f": {_first_line(state.message)}" if state.message and not state.is_completed() else ""
-                yield f"{what} {(state.name or state.type.value).lower()} after {run.total_run_time.total_seconds():.0f} s{why}"
+                ended = (state.name or state.type.value).lower()
+                yield f"{what} {ended} after {run.total_run_time.total_seconds():.0f} s{why}"
 
     def _runs(self, states: list[StateType], sort: FlowRunSort, since: datetime | None = None) -> list[FlowRun]:
         of_states = FlowRunFilter(
