@@ -21,8 +21,8 @@ MEASURED = {
     "submit_s": 0.045, "result_s": 0.011, "claim_s": 0.004, "record_task_s": 0.008, "record_photo_s": 0.0007,
     "catalogue_s": 0.0004, "task_s": 0.030, "worker_task_s": 0.090,
 }  # fmt: skip
-"""On SQLite: `--null work` at 8, 64 and 256 photos a task, rounded. `task_s`, and with it `worker_task_s`, is an assumed
-split of what a task waits: what of it is Prefect's server, one task after the other, was not measured apart."""
+"""On SQLite: `--null work` at 8, 64 and 256 photos a task, rounded. `task_s`, and with it `worker_task_s`, is an
+assumed split of what a task waits: what of it is Prefect's server, one after the other, was not measured apart."""
 
 GPU_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 MEGAPIXELS = (2, 6, 12, 24)
