@@ -57,15 +57,19 @@ def send_to_block(name: str, subject: str, body: str) -> None:
     Raises:
         NotDelivered: there is no such block, or its service refused.
     """
+    import prefect.blocks.notifications  # noqa: F401  (makes its types known)
     from prefect.blocks.abstract import NotificationBlock
+    from prefect.blocks.core import Block
 
     try:
-        block: Any = NotificationBlock.load(name)
+        block: Any = Block.load(name)
     except Exception as error:  # an unknown type, an unknown name and a lost server raise different things
         raise NotDelivered(
             f"setting notify_block: {name} could not be loaded from Prefect ({_line(error)}); expected TYPE/NAME of a "
             "block on the page Blocks, such as slack-webhook/archive"
         ) from error
+    if not isinstance(block, NotificationBlock):
+        raise NotDelivered(f"setting notify_block: {name} is a {type(block).__name__}, which notifies nobody")
     try:
         with block.raise_on_failure():
             block.notify(body, subject)
