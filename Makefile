@@ -15,12 +15,13 @@ export TORCH_INDEX
 PIP := $(BIN)/python -m pip --disable-pip-version-check install $(if $(CI),--quiet) --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help restore venv test test-full lint benchmark clean
+.PHONY: help restore venv test e2e test-full lint benchmark clean
 
 help:
 	@echo 'make restore                           restore the sample archive into ./restored and say where the report is'
 	@echo 'make restore SOURCE=<folder> OUT=<home>  the same for your own scans; they are only ever read'
 	@echo 'make test                              the whole default suite'
+	@echo 'make e2e                               whole runs alone: commands, buckets, a night shift with real servers'
 	@echo 'make test-full                         the slow tests too'
 	@echo 'make venv                              only set up .venv, for running and for testing'
 	@echo 'make lint                              import contracts and ruff alone'
@@ -40,6 +41,9 @@ venv: $(VENV)/.installed-test
 
 test: venv lint
 	$(BIN)/python -m pytest --durations=15 --durations-min=1
+
+e2e: venv
+	$(BIN)/python -m pytest tests/e2e --durations=15 --durations-min=1
 
 test-full: venv lint
 	$(BIN)/python -m pytest --run-slow --durations=30 --durations-min=1
