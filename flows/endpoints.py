@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flows.patience import patient
 from flows.settings import Settings
 from storage.catalog.catalogue import Catalogue
 from storage.endpoints import endpoint_of, probe_conditional_writes
@@ -22,6 +23,7 @@ def honours_conditions(catalogue: Catalogue, settings: Settings, url: str, purpo
     endpoint = endpoint_of(url, options)
     known = catalogue.conditional_writes(endpoint)
     if known is None:
-        known = probe_conditional_writes(ObjectStore(url, options))
+        store = ObjectStore(url, options)
+        known = patient(settings.store_patience_s, lambda: probe_conditional_writes(store))
         catalogue.record_endpoint(endpoint, conditional_writes=known)
     return known

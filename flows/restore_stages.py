@@ -1,24 +1,21 @@
 """The three stages of one photo in a worker: fetch the master, mend it, keep the five objects.
 
-Each stage waits for a store that is busy, with ever longer and random pauses, so that workers that were refused at the
-same moment do not all come back at the same moment.
+Each stage waits for a store that is busy, so a worker that cannot store takes nothing new meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
-
-from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_random_exponential
+from typing import TYPE_CHECKING
 
 from flows.derivatives import encode_restored, extension_for, write_derivatives, write_provenance
 from flows.errors import DerivativesUnwritable, SourceChanged
+from flows.patience import patient
 from flows.restore_job import RestoreJob, record_of, with_result
 from oldphoto_core.errors import one_line
 from oldphoto_core.images import DecodedImage, DecodeLimits, decode_image
 from oldphoto_core.previews import read_mask
-from storage.errors import ObjectNotFound, ObjectStoreError, StoreUnavailable
+from storage.errors import ObjectNotFound, ObjectStoreError
 from storage.keys import sha256_hex
 from storage.objects import ObjectStore, SourceStore
 from storage.records import PhotoWork, RestorationRecord, utc_text
@@ -27,9 +24,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from oldphoto_core import RestorationResult, Restorer
-
-_Answer = TypeVar("_Answer")
-_LONGEST_PAUSE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -87,17 +81,6 @@ def keep(job: RestoreJob, fetched: Fetched, result: RestorationResult) -> Restor
         return patient(job.patience_s, write_all)  # what stands already is not written again
     except ObjectStoreError as error:
         raise DerivativesUnwritable(f"restorations cannot be stored: {one_line(error)}") from error
-
-
-def patient(patience_s: float, ask: Callable[[], _Answer]) -> _Answer:
-    """Asks again while the store is busy or away, for about so many seconds; its last refusal is raised."""
-    asking = Retrying(
-        retry=retry_if_exception_type(StoreUnavailable),
-        wait=wait_random_exponential(multiplier=0.5, max=_LONGEST_PAUSE_S),
-        stop=stop_before_delay(patience_s),
-        reraise=True,
-    )
-    return asking(ask)
 
 
 def read_master(job: RestoreJob, work: PhotoWork) -> bytes:

@@ -8,8 +8,8 @@ import pytest
 
 from flows.errors import DerivativesUnwritable
 from flows.overlap import UNDER_WAY_MEGAPIXELS, restore_photos
+from flows.patience import patient
 from flows.restore_job import RestoreJob
-from flows.restore_stages import patient
 from oldphoto_core import Restorer
 from storage.errors import ObjectNotFound, StoreUnavailable
 from storage.keys import WorkParameters, sha256_hex, work_hash
