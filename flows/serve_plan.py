@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -18,8 +18,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from flows.errors import UsageError
 from storage.urls import canonical_url, local_folder
 
-_FIRST_RUN_S = 3
-"""With an interval, the first run is due so soon after the deployment is there."""
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SHORTEST_S = 10
 
@@ -39,10 +37,6 @@ class Timing:
         minute, hour, *_, weekday = (self.cron or "").split()
         day = "every day" if weekday == "*" else "every Sunday"
         return f"{day} at {int(hour):02}:{int(minute):02}, {self.time_zone}"
-
-    def first_due(self) -> datetime:
-        """Where an interval's series begins."""
-        return datetime.now(UTC) + timedelta(seconds=_FIRST_RUN_S)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import contextlib
 import os
 import signal
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prefect.client.orchestration import get_client
@@ -21,6 +21,7 @@ from prefect.client.schemas.filters import FlowRunFilterStateType as StateType
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.client.schemas.objects import StateType as Types
 from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ObjectNotFound
 from prefect.runner import Runner
 from prefect.schedules import Cron, Interval
 from prefect.states import Crashed
@@ -44,8 +45,11 @@ async def run_plan(plan: ServePlan, ready_fd: int) -> None:
     ending = asyncio.Event()
     runners = {apart: _runner(1 if apart else plan.at_once) for apart in (False, True)}
     for planned in plan.planned:
+        await end_leftovers(planned)
         deployment_id = await runners[planned.apart].aadd_deployment(deployment_of(planned))
-        await end_leftovers(deployment_id)
+        if planned.timing is not None and planned.timing.every_s:  # the first at once; the schedule has those after it
+            async with get_client() as client:
+                await client.create_flow_run_from_deployment(deployment_id)
     tasks = [asyncio.create_task(runner.start()) for runner in runners.values()]
     while not all(runner.started for runner in runners.values()):
         if any(task.done() for task in tasks):
@@ -68,7 +72,7 @@ def deployment_of(planned: Planned) -> RunnerDeployment:
     schedules: dict[str, Any] = {}
     if planned.timing is not None and planned.timing.every_s:
         interval = timedelta(seconds=planned.timing.every_s)
-        schedules["schedule"] = Interval(interval, anchor_date=planned.timing.first_due())
+        schedules["schedule"] = Interval(interval, anchor_date=datetime.now(UTC))
     elif planned.timing is not None and planned.timing.cron:
         schedules["schedule"] = Cron(planned.timing.cron, timezone=planned.timing.time_zone)
     return RunnerDeployment.from_entrypoint(
@@ -82,13 +86,25 @@ def deployment_of(planned: Planned) -> RunnerDeployment:
     )
 
 
-async def end_leftovers(deployment_id: Any) -> None:
-    """Marks runs of the deployment as crashed that a serve left behind which was killed: they hold its only place."""
-    at_work = FlowRunFilter(
-        state=FlowRunFilterState(type=StateType(any_=[Types.RUNNING, Types.PENDING, Types.CANCELLING]))
-    )
-    of_it = DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id]))
+async def end_leftovers(planned: Planned) -> None:
+    """Clears what an earlier serve left of the deployment.
+
+    Runs that were due while nothing was up are dropped, since one makes up for all. Runs that a killed serve was at are
+    marked as crashed: they hold the deployment's only place.
+    """
     async with get_client() as client:
+        try:
+            deployment = await client.read_deployment_by_name(f"{planned.flow}/{planned.name}")
+        except ObjectNotFound:
+            return
+        of_it = DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id]))
+        due = FlowRunFilter(state=FlowRunFilterState(type=StateType(any_=[Types.SCHEDULED])))
+        while found := await client.read_flow_runs(flow_run_filter=due, deployment_filter=of_it):
+            for flow_run in found:
+                await client.delete_flow_run(flow_run.id)
+        at_work = FlowRunFilter(
+            state=FlowRunFilterState(type=StateType(any_=[Types.RUNNING, Types.PENDING, Types.CANCELLING]))
+        )
         for flow_run in await client.read_flow_runs(flow_run_filter=at_work, deployment_filter=of_it):
             state = Crashed(message="its `oldphoto serve` was killed; the next run goes on where it was")
             await client.set_flow_run_state(flow_run.id, state, force=True)
