@@ -27,7 +27,7 @@ def pages(url: str) -> dict[str, str]:
     nightly = next(deployment for deployment in found if deployment["name"].startswith("nightly-"))
     wanted = {
         "sort": "START_TIME_DESC",
-        "deployments": {"id": {"any_": [nightly["id"]]}},
+        "flows": {"name": {"any_": ["restore"]}},  # the part of a run that leaves artifacts
         "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}},
         "limit": 1,
     }
@@ -38,6 +38,10 @@ def pages(url: str) -> dict[str, str]:
     }
     if runs:
         shown["prefect-run"] = f"{url}/runs/flow-run/{runs[0]['id']}"
+    artifacts = httpx.post(f"{url}/api/artifacts/filter", json={}).json()
+    pictures = [one["id"] for one in artifacts if one["key"] == "restore-before-after-1"]
+    if pictures:
+        shown["prefect-before-after"] = f"{url}/artifacts/artifact/{pictures[0]}"
     return shown
 
 
