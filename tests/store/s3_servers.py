@@ -7,9 +7,11 @@ and If-None-Match in silence, and can hold no key that its folder cannot: no ``.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -85,7 +87,8 @@ def running_moto() -> Iterator[S3Server]:
 @contextmanager
 def running_rclone(folder: Path) -> Iterator[S3Server]:
     """``rclone serve s3``, whose buckets are folders below this one."""
-    program = shutil.which("rclone")
+    beside = str(Path(sys.executable).parent)  # where its wheel puts it, whether or not the environment is activated
+    program = shutil.which("rclone", path=os.pathsep.join([beside, os.environ.get("PATH", "")]))
     if program is None:
         pytest.skip("no rclone: install the test extra")
     with socket.socket() as free:
