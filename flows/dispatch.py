@@ -53,6 +53,7 @@ class Dispatch:
     suspects: deque[Batch] = field(default_factory=deque)
     _in_flight: dict[PrefectFuture[Any], Batch] = field(default_factory=dict)
     _back: queue.SimpleQueue[PrefectFuture[Any]] = field(default_factory=queue.SimpleQueue)
+    _tried_alone: Batch | None = None
     _losses: int = 0
     _room: int = 1
     _looked_at: float = float("-inf")
@@ -89,7 +90,9 @@ class Dispatch:
 
     def try_suspect(self) -> None:
         """Sends one suspect; call it where nothing else is under way."""
-        self.send(self.suspects.popleft())
+        suspect = self.suspects.popleft()
+        self.send(suspect)
+        self._tried_alone = suspect
 
     def take(self) -> tuple[Batch, list[RestorationRecord]] | None:
         """The next batch that is done, with its records; None where what came back has to be done again.
@@ -106,17 +109,16 @@ class Dispatch:
         except (FlowsError, CoreError, StorageError):
             raise
         except BaseException as error:  # Dask's own cancellation is no Exception
-            self._recover(error, batch)
-            if _is_killed_worker(error) and len(batch.works) == 1:
+            if _is_killed_worker(error) and batch is self._tried_alone:
                 return batch, [failure(self.job, work, WORKER_DIED) for work in batch.works]
+            self._recover(error, batch)
             return None
         return batch, records
 
     def _recover(self, error: BaseException, batch: Batch) -> None:
         """Sees to it that a batch is done again; raises where the error is about something else."""
         if _is_killed_worker(error):
-            if len(batch.works) > 1:
-                self.suspects.extend(Batch(batch.parameters, (work,)) for work in batch.works)
+            self.suspects.extend(Batch(batch.parameters, (work,)) for work in batch.works)
             return
         if not _is_lost_future(error):
             raise error
