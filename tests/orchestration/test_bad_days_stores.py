@@ -71,7 +71,7 @@ def assert_all_accounted(archive: Installation, server: S3Server) -> None:
     )
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT"])
+@pytest.mark.parametrize("method", ["GET", pytest.param("PUT", marks=pytest.mark.slow)])
 def test_photos_are_restored_once_the_store_lets_them(
     method: str, archive: Installation, proxy: FaultProxy, moto: S3Server
 ) -> None:
@@ -88,7 +88,7 @@ def test_photos_are_restored_once_the_store_lets_them(
     assert_all_accounted(archive, moto)
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT"])
+@pytest.mark.parametrize("method", [pytest.param("GET", marks=pytest.mark.slow), "PUT"])
 def test_a_store_that_stays_busy_ends_the_run_within_the_patience_and_blames_no_photo(
     method: str, archive: Installation, proxy: FaultProxy, moto: S3Server
 ) -> None:

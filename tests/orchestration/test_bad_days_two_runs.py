@@ -16,7 +16,7 @@ __all__ = ["postgres_server"]
 PHOTOS = 8
 
 
-@pytest.mark.parametrize("database", ["SQLite", "PostgreSQL"])
+@pytest.mark.parametrize("database", [pytest.param("SQLite", marks=pytest.mark.slow), "PostgreSQL"])
 def test_two_runs_at_once_restore_each_photo_once(
     database: str, prefect_server: str, release_folder: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

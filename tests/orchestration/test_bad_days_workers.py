@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.orchestration.installations import BAD_PHOTO, BAD_WORKER_SIZE, add_bad_photo, install, summary
 from tests.orchestration.processes import dask_cluster, kill
 
 QUICK_DEATHS = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
 
 
+@pytest.mark.slow  # the night shift of tests/e2e kills one too
 def test_a_killed_worker_costs_no_photo(prefect_server: str, release_folder: Path, tmp_path: Path) -> None:
     """The other one takes over what it was at."""
     with dask_cluster(tmp_path, workers=2, BAD_WORKER_SLOW_S="0.3") as cluster:
@@ -29,13 +32,13 @@ def test_a_killed_worker_costs_no_photo(prefect_server: str, release_folder: Pat
 def test_a_photo_that_kills_its_workers_is_blamed_alone_and_set_aside(
     prefect_server: str, release_folder: Path, tmp_path: Path
 ) -> None:
-    """Its neighbours in the batch, and those that wait on the same worker, are restored; after two tries it rests."""
+    """Its neighbours in the batch, and those that wait on the same worker, are restored; after its one try it rests."""
     with dask_cluster(
         tmp_path, workers=2, options=("--nanny",), BAD_WORKER_KILLS=BAD_WORKER_SIZE, BAD_WORKER_SLOW_S="0.1"
     ) as cluster:
         archive = install(
             tmp_path, photos=6, OLDPHOTO_RELEASE=str(release_folder), OLDPHOTO_SCHEDULER=cluster.address,
-            OLDPHOTO_BATCH_SIZE="3", OLDPHOTO_TRIES="2",
+            OLDPHOTO_BATCH_SIZE="3", OLDPHOTO_TRIES="1",
         )  # fmt: skip
         add_bad_photo(archive)
         first = archive.run()
@@ -45,22 +48,18 @@ def test_a_photo_that_kills_its_workers_is_blamed_alone_and_set_aside(
         [(key, tries, aside, error)] = archive.ask(
             "SELECT source_key, tries, set_aside_at, error FROM restoration_history WHERE outcome = 'failed'"
         )
-        assert (key, tries, aside) == (BAD_PHOTO, 1, None)
+        assert (key, tries) == (BAD_PHOTO, 1)
+        assert aside
         assert "worker process died" in error
-        assert archive.assert_accounted(failed=[BAD_PHOTO])[BAD_PHOTO] == "failed"
 
         second = archive.run()
-        assert second.returncode == 1, second.stdout
-        third = archive.run()
-        assert summary(third)["set aside"] == 1, third.stdout
-        assert "failed" not in summary(third) or summary(third)["failed"] == 0
-    [(tries, aside)] = archive.ask("SELECT tries, set_aside_at FROM restoration WHERE outcome = 'failed'")
-    assert tries == 2
-    assert aside
-    assert archive.ask("SELECT COUNT(*) FROM event WHERE type = 'restoration' AND outcome = 'failure'") == [(2,)]
+        assert summary(second)["set aside"] == 1, second.stdout
+        assert "failed" not in summary(second) or summary(second)["failed"] == 0
+    assert archive.ask("SELECT COUNT(*) FROM event WHERE type = 'restoration' AND outcome = 'failure'") == [(1,)]
     assert archive.assert_accounted(failed=[BAD_PHOTO])[BAD_PHOTO] == "quarantined"
 
 
+@pytest.mark.slow
 def test_a_photo_too_large_for_its_worker_fails_alone(
     prefect_server: str, release_folder: Path, tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ def test_orchestration_is_measured_without_any_work(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("prefect_server")
+@pytest.mark.slow
 def test_two_workers_are_compared_with_one(tmp_path: Path) -> None:
     """Files are read and written, pixels stay, and the table has both."""
     files = list(png_files(tmp_path / "scans", 4, height=64, width=64))
