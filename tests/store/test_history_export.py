@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from storage import history_export, history_parts
 from storage.catalog import Catalogue
+from storage.catalog.schema_version import HEAD
 from storage.errors import ExportRefused, ObjectStoreError
 from storage.history_export import HistoryExport, export_history
 from storage.history_schema import RELATIONS, arrow_schema
@@ -112,7 +113,7 @@ def test_the_manifest_names_every_file_with_its_hash(filled_path: Catalogue, tmp
     done = exported(filled_path, tmp_path / "out")
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
     assert {key: manifest[key] for key in ("format", "schema_revision", "code_version", "snapshot_at")} == {
-        "format": "oldphoto history", "schema_revision": "0002", "code_version": "0.1.0",
+        "format": "oldphoto history", "schema_revision": HEAD, "code_version": "0.1.0",
         "snapshot_at": done.snapshot_at,
     }  # fmt: skip
     named = [file for relation in manifest["relations"].values() for file in relation["files"]]
