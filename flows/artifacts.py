@@ -34,6 +34,8 @@ def progress_artifact(key: str, total: int) -> Iterator[Progress]:
     if flow_run_id() is None or not total:
         yield Progress()
         return
+    import prefect.artifacts  # noqa: F401  (by this thread: two that import at once can lock each other out)
+
     bar = _Bar(key, total)
     context = copy_context()  # Prefect finds the flow run in it
     moving = threading.Thread(target=context.run, args=(bar.keep_moving,), name="oldphoto-progress", daemon=True)

@@ -73,7 +73,7 @@ class Command:
     process: Popen[bytes]
     log_path: Path
 
-    def end(self, *, seconds: float = 120) -> CompletedProcess[str]:
+    def end(self, *, seconds: float = 240) -> CompletedProcess[str]:
         """Waits for its end; output and errors come in one, as a terminal shows them."""
         try:
             self.process.wait(seconds)

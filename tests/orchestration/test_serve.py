@@ -81,7 +81,7 @@ def test_a_run_that_is_due_runs_by_itself_and_ctrl_c_ends_everything(
             env=environment | {"OLDPHOTO_RELEASE": str(release_folder), "COLUMNS": "200"},
         )  # fmt: skip
     started.append(serve)
-    assert within(120, lambda: finished_runs(home) == 1 or serve.poll() is not None), output.read_text()
+    assert within(240, lambda: finished_runs(home) == 1 or serve.poll() is not None), output.read_text()
     assert within(20, lambda: "nightly-scans completed" in output.read_text()), output.read_text()
     assert f"http://127.0.0.1:{port}" in output.read_text()
     assert "<title>" in httpx.get(f"http://127.0.0.1:{port}/", follow_redirects=True).text
