@@ -198,4 +198,4 @@ def _is_lost_future(error: BaseException) -> bool:
 
 
 def _is_about_the_line(error: BaseException) -> bool:
-    return isinstance(error, OSError) or "client" in str(error).lower()
+    return isinstance(error, OSError) or type(error).__name__ == "ClosedClientError"

@@ -50,6 +50,16 @@ def dask_scheduler() -> Iterator[str]:
         yield str(cluster.scheduler_address)
 
 
+@pytest.fixture
+def started() -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that a test started; none outlives it."""
+    processes: list[subprocess.Popen[str]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
 def warm_prefect(folder: Path) -> None:
     """Lays a Prefect database with its tables into a new home: making them takes many seconds."""
     folder.mkdir(parents=True)

@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -31,16 +30,6 @@ with embedded_prefect(Path(sys.argv[1])) as url:
     print(os.environ["PREFECT_API_URL"], os.environ["DO_NOT_TRACK"], flush=True)
     time.sleep(300)
 """
-
-
-@pytest.fixture
-def started() -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that a test started; none outlives it."""
-    processes: list[subprocess.Popen[str]] = []
-    yield processes
-    for process in processes:
-        process.kill()
-        process.communicate()
 
 
 def use(folder: Path, started: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:

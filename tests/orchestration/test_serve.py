@@ -8,11 +8,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import pytest
 
 from flows.file_locks import FileLock, is_locked
 from flows.prefect_server import SERVER_LOCK
@@ -20,16 +19,6 @@ from flows.serve import SERVE_LOCK
 from storage.catalog.catalogue import Catalogue
 from tests.orchestration.archives import make_photos
 from tests.orchestration.fixtures import REPOSITORY, oldphoto, warm_prefect
-
-
-@pytest.fixture
-def started() -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that a test started; none outlives it."""
-    processes: list[subprocess.Popen[str]] = []
-    yield processes
-    for process in processes:
-        process.kill()
-        process.communicate()
 
 
 def free_port() -> int:
