@@ -40,13 +40,13 @@ restore: $(VENV)/.installed
 venv: $(VENV)/.installed-test
 
 test: venv lint
-	$(BIN)/python -m pytest --durations=15 --durations-min=1
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 --durations-min=1
 
 e2e: venv
 	$(BIN)/python -m pytest tests/e2e --durations=15 --durations-min=1
 
 test-full: venv lint
-	$(BIN)/python -m pytest --run-slow --durations=30 --durations-min=1
+	$(BIN)/python -m pytest -n 2 --dist loadfile --run-slow --durations=30 --durations-min=1
 
 lint: venv
 	$(BIN)/ruff check .

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -28,6 +27,7 @@ from flows.progress import progress
 from flows.run_records import OpenRun, recorded_run, title_of
 from flows.runners import reader_threads
 from flows.settings import Settings
+from flows.settings_form import SettingsForm, given_settings
 from storage.catalog.audit_queries import AuditScope, PhotoOnRecord
 from storage.catalog.collection_queries import KnownCollection
 from storage.objects import ObjectStore, SourceStore
@@ -46,7 +46,7 @@ def audit(
     limit: int | None = None,
     share: float = 1.0,
     accept_empty: bool = False,
-    settings: dict[str, Any] | None = None,
+    settings: SettingsForm | None = None,
 ) -> AuditSummary:
     """Reads masters and derivatives again and compares their SHA-256 with the catalogue; masters are only read.
 
@@ -57,10 +57,10 @@ def audit(
             with the photos behind them.
         share: part of the photos audited at most, more than 0 and up to 1: 0.02 each week is all of them in a year.
         accept_empty: takes a store that shows nothing at its word, though files of it are on record.
-        settings: further settings, as in `oldphoto.toml`.
+        settings: what differs from the installation's settings in this run.
     """
     _refuse_unsuited(limit, share)
-    chosen = Settings.load(home, **(settings or {}))
+    chosen = Settings.load(home, **given_settings(settings))
     title = title_of(source) if source else "all collections"
     with recorded_run(chosen, kind="audit", title=title, source=source) as run:
         run.summary = summary = AuditSummary(run_id=run.run_id)

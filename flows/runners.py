@@ -143,13 +143,16 @@ def on_its_workers(settings: Settings, plan: WorkerPlan) -> Iterator[None]:
 def _quiet_dask() -> None:
     """Errors reach us as exceptions; what Dask prints besides is about processes that were told to end.
 
-    A photo that kills its worker is tried once more, not three times.
+    A photo that kills its worker is tried once more, not three times. Dask's profiler is off: in
+    Python 3.11 (3.11.7 for one) its looking at all threads (`sys._current_frames`) now and then locks a worker up for
+    ever, when the garbage collector comes by at that moment (CPython issue 106883).
     """
     import dask
 
     dask.config.set(
         {
             "distributed.scheduler.allowed-failures": 1,
+            "distributed.worker.profile.enabled": False,
             "distributed.worker.memory.target": False,
             "distributed.worker.memory.spill": False,
             "distributed.worker.memory.pause": False,

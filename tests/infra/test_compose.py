@@ -124,7 +124,7 @@ def test_workers_and_scheduler_are_told_what_the_flow_tells_its_own_cluster() ->
     for where, command, environment in COMMANDS:
         if command[0] == "dask":
             told = {name: value for name, value in environment.items() if name.startswith("DASK_")}
-            assert len(told) == 5, where
+            assert len(told) == 6, where
             for path, value in flat(dask.config.collect_env(told)):
                 assert dask.config.get(path) == value, (where, path)
 
