@@ -12,6 +12,44 @@ DAMAGED_ABOVE = 0.5
 
 
 @dataclass(frozen=True)
+class FidelityFigures:
+    """What a restoration did to a photo, as `FidelityMeter` measures it.
+
+    Outside means: mask at most 0.5, and more than 3 pixels from where it is above. *Tone-free* figures are what is
+    left when the smooth global tone map that best explains the restoration (`fit_tone`) is taken off.
+
+    Attributes:
+        mask_coverage: share of all pixels whose mask is above 0.5, in [0, 1].
+        delta_e_mean, delta_e_p95: CIEDE2000 colour difference outside the mask, mean and 95th percentile; about 1 is
+            just visible.
+        tone_free_delta_e_mean, tone_free_delta_e_p95: the same, tone-free.
+        gradient_correlation: of the luma's gradients before and after outside the mask, tone-free, in [-1, 1]; 1 is
+            the same structure.
+        clipped_black_growth, clipped_white_growth: share of channel values outside the mask that are at 0 (at 1) after,
+            less the share before; in [-1, 1].
+        added_chroma: mean growth of CIELAB chroma, over all measured pixels, where the photo is neutral grey; else 0.
+        changed_share: share of pixels, damaged ones too, of which a channel changed by more than one 8-bit level.
+        measured_px: pixels that were measured; `mask_coverage` is of all.
+    """
+
+    mask_coverage: float
+    delta_e_mean: float
+    delta_e_p95: float
+    tone_free_delta_e_mean: float
+    tone_free_delta_e_p95: float
+    gradient_correlation: float
+    clipped_black_growth: float
+    clipped_white_growth: float
+    added_chroma: float
+    changed_share: float
+    measured_px: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Gives the figures as plain values, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class RestorationReport:
     """How a restoration went.
 
@@ -26,6 +64,7 @@ class RestorationReport:
         left_alone: True where the photo came back bit for bit.
         monochrome: `no`, `neutral` or `toned`: what the photo was taken for.
         mode, tone, strength: as asked for.
+        fidelity: what was done to the photo, measured; None where it was left alone.
     """
 
     seconds: float
@@ -40,6 +79,7 @@ class RestorationReport:
     mode: str
     tone: str
     strength: float
+    fidelity: FidelityFigures | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Gives the report as plain values, for JSON."""

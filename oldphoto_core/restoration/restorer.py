@@ -19,6 +19,7 @@ from oldphoto_core.releases.bundle import LoadedRelease, load_release
 from oldphoto_core.releases.card import ReleaseCard, find_release
 from oldphoto_core.restoration.blending import as_grey, keep_tone, mend_scratches, repair_weight
 from oldphoto_core.restoration.fidelity import DAMAGED_ABOVE, RestorationReport, measure_change
+from oldphoto_core.restoration.fidelity_meter import FidelityMeter
 from oldphoto_core.restoration.pixels import checked, mask_to_tensor, quantise, to_array, to_tensor
 from oldphoto_core.restoration.tiling import Tile, map_tiles
 
@@ -148,6 +149,9 @@ class Restorer:
         outside_change, mean_change = measure_change(image, result, mask_array)
         if mask is None and coverage <= LEAVE_ALONE_COVERAGE and mean_change < LEAVE_ALONE_LEVELS:
             result, outside_change, mean_change = image.copy(), 0.0, 0.0
+        left_alone = bool(np.array_equal(result, image))
+        meter = FidelityMeter(*mask_array.shape, monochrome=monochrome == "neutral")
+        meter.add(0, original, to_array(to_tensor(result)), mask_array)
         report = RestorationReport(
             seconds=time.perf_counter() - started,
             device=_device_name(self.device),
@@ -156,11 +160,12 @@ class Restorer:
             mask_coverage=coverage,
             change_outside_mask=outside_change,
             mean_change=mean_change,
-            left_alone=bool(np.array_equal(result, image)),
+            left_alone=left_alone,
             monochrome=monochrome,
             mode=mode,
             tone="keep" if mode == "scratches" else tone,
             strength=strength,
+            fidelity=None if left_alone else meter.figures(),
         )
         return RestorationResult(image=result, mask=mask_array, report=report)
 
