@@ -83,7 +83,8 @@ class _Masters:
             data = SourceStore(url, self._settings.store_options(url, "sources")).read_bytes(photo.source_key)
         except ObjectNotFound:
             return None
-        return preview_jpeg(decode_image(data, photo.source_key, self._limits).pixels)
+        master = decode_image(data, photo.source_key, self._limits, hashed=False)
+        return preview_jpeg(master.pixels, icc_profile=master.icc_profile)
 
     def _url_of(self, photo: ReportPhoto) -> str | None:
         if self._report.source_url is not None:

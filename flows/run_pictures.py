@@ -44,7 +44,8 @@ def before_and_after(catalogue: Catalogue, settings: Settings, run_id: str, *, l
             after = store.read_bytes(preview_key)
         except ObjectNotFound:
             continue
-        before = preview_jpeg(decode_image(master, source_key, DecodeLimits()).pixels)
+        photo = decode_image(master, source_key, DecodeLimits(), hashed=False)
+        before = preview_jpeg(photo.pixels, icc_profile=photo.icc_profile)
         shown += 1
         yield RunPicture(source_key, f"data:image/jpeg;base64,{base64.b64encode(side_by_side(before, after)).decode()}")
 

@@ -1,24 +1,18 @@
-"""Colour: profiles to sRGB, luma, and telling colour from grey and from toned grey.
+"""Colour: profiles, luma, and telling colour from grey and from toned grey.
 
-**What is written back.** Restored colour pixels are sRGB, and every colour derivative says so: it carries the source's
-own profile where that already is sRGB in effect (then no pixel was converted), and `srgb_profile()` otherwise, also
-where the source had none (sRGB was assumed; the tag makes the assumption visible). The name of the source's profile
-goes to the catalogue. Grey pixels are never converted: they keep their values and their grey profile.
-
-CMYK without a profile has no defined colours; it is converted by Pillow's plain formula, which shows the picture but
-more vivid than a press would.
+**What is written back.** A derivative is in the encoding of its master, and carries the master's own profile byte for
+byte. Colour without a profile is taken for sRGB, and its derivative says so (`srgb_profile()`): the tag makes the
+assumption visible. What has no encoding of its own that could be written back (CMYK, Lab) becomes sRGB, see
+`oldphoto_core.conversion`.
 """
 
 from __future__ import annotations
 
 import io
-import logging
 from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageCms
-
-log = logging.getLogger(__name__)
 
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 """Rec. 601, as JPEG and Pillow weigh red, green and blue."""
@@ -64,44 +58,13 @@ def profile_space(icc: bytes | None) -> str | None:
     return profile.profile.xcolor_space.strip() if profile else None
 
 
-def to_srgb(pixels: np.ndarray, icc: bytes | None, name: str = "a picture") -> np.ndarray:
-    """Gives sRGB pixels.
-
-    Args:
-        pixels: (H, W, 3) RGB or (H, W, 4) CMYK, uint8; 255 is full ink.
-        icc: The profile that describes them. One that is broken or of another colour space is passed over.
-        name: The file, for the log.
-
-    Returns:
-        (H, W, 3) uint8. The very same array where the profile is sRGB in effect, or RGB pixels have none.
-    """
-    mode = "RGB" if pixels.shape[2] == 3 else "CMYK"
-    if profile_space(icc) != mode:
-        return pixels if mode == "RGB" else _convert_plainly(pixels)
-    assert icc is not None
-    if mode == "RGB" and is_srgb(icc):
-        return pixels
-    try:
-        return np.array(ImageCms.applyTransform(_to_pillow(pixels, mode), _transform_to_srgb(icc, mode)))
-    except ImageCms.PyCMSError as error:
-        log.warning("%s: its colour profile cannot be applied (%s); its colours are taken as they are.", name, error)
-        return pixels if mode == "RGB" else _convert_plainly(pixels)
-
-
-def lab_to_srgb(image: Image.Image) -> np.ndarray:
-    """Gives (H, W, 3) uint8 sRGB pixels of an 8-bit CIELAB image."""
-    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-    transform = ImageCms.buildTransform(lab, srgb, "LAB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
-    return np.array(ImageCms.applyTransform(image, transform))
-
-
 @lru_cache(maxsize=16)
 def is_srgb(icc: bytes) -> bool:
     """Tells whether an RGB profile is sRGB in effect: no colour of a coarse cube moves by more than one level."""
     steps = np.linspace(0, 255, 18).astype(np.uint8)
     cube = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 18, 3)
     try:
-        moved = np.array(ImageCms.applyTransform(_to_pillow(cube, "RGB"), _transform_to_srgb(icc, "RGB")))
+        moved = np.array(ImageCms.applyTransform(Image.fromarray(cube), _transform_to_srgb(icc)))
     except ImageCms.PyCMSError:
         return False
     return bool(np.abs(moved.astype(int) - cube.astype(int)).max() <= 1)
@@ -153,11 +116,6 @@ def is_toned_grey(pixels: np.ndarray) -> bool:
     return is_neutral_grey(pixels) or chroma_beyond_tone(pixels) < TONED_RESIDUAL
 
 
-def _to_pillow(pixels: np.ndarray, mode: str) -> Image.Image:
-    height, width = pixels.shape[:2]
-    return Image.frombuffer(mode, (width, height), np.ascontiguousarray(pixels), "raw", mode, 0, 1)
-
-
 def _open_profile(icc: bytes) -> ImageCms.ImageCmsProfile | None:
     try:
         return ImageCms.ImageCmsProfile(io.BytesIO(icc))
@@ -165,16 +123,12 @@ def _open_profile(icc: bytes) -> ImageCms.ImageCmsProfile | None:
         return None
 
 
-def _transform_to_srgb(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform:
+def _transform_to_srgb(icc: bytes) -> ImageCms.ImageCmsTransform:
     return ImageCms.buildTransform(
         ImageCms.ImageCmsProfile(io.BytesIO(icc)),
         ImageCms.createProfile("sRGB"),
-        mode,
+        "RGB",
         "RGB",
         ImageCms.Intent.RELATIVE_COLORIMETRIC,
         ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
-
-
-def _convert_plainly(cmyk: np.ndarray) -> np.ndarray:
-    return np.array(_to_pillow(cmyk, "CMYK").convert("RGB"))

@@ -10,8 +10,9 @@ Decisions, where a reader may wonder:
   pixel is there: a master that lost its end is a matter for fixity, and copying it again is safer than guessing.
 - **1-bit and palette** pictures become 8-bit; a palette that holds greys alone becomes grey.
 - **Alpha** is kept beside the pixels, and written back by formats that hold it. Restoration does not look at it.
-- **Depth.** Grey of 16 bits is carried. Colour of more than 8 is refused, and so is grey whose range would have to be
-  guessed (10 or 12 bits, floating point, signed).
+- **Depth.** 8 and 16 bits are carried as they are, grey and colour (JPEG 2000 and PNM of 9 to 15 bits as 16). What
+  would be cut in silence is refused, and so are samples whose range would have to be guessed (floating point, signed).
+- **Colour.** Grey and RGB keep their values and their profile; CMYK and Lab become sRGB (`oldphoto_core.conversion`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from oldphoto_core.color import is_srgb, lab_to_srgb, profile_name, profile_space, srgb_profile, to_srgb
+from oldphoto_core.color import is_srgb, profile_name, profile_space, srgb_profile
+from oldphoto_core.colour_space import comes_back
+from oldphoto_core.conversion import cmyk_to_srgb, lab_to_srgb, rgb_to_srgb
+from oldphoto_core.deep_decoding import DEEP_FORMATS, decode_deep, refuse_deep
 from oldphoto_core.errors import ImageRefused
 from oldphoto_core.exif import capture_words, exif_of_tiff, read_orientation, without_prefix
 from oldphoto_core.image_formats import (
@@ -37,7 +41,8 @@ from oldphoto_core.image_formats import (
 )
 from oldphoto_core.image_types import DecodedImage, DecodeLimits, ImageFacts
 from oldphoto_core.pillow_reading import broken, not_an_image, open_with_pillow, quiet_decoders, refusing, unsupported
-from oldphoto_core.tiff_pages import TiffPhoto, checked_dpi, find_photo, refuse_deep_colour
+from oldphoto_core.previews import to_eight_bits
+from oldphoto_core.tiff_pages import TiffPhoto, checked_dpi, find_photo
 from oldphoto_core.tiff_pixels import decode_plain
 
 DEFAULT_LIMITS = DecodeLimits()
@@ -45,15 +50,22 @@ DEFAULT_LIMITS = DecodeLimits()
 
 @dataclass(frozen=True)
 class _Raw:
-    """What a decoder gave: pixels as they are stored, and what stands around them."""
+    """What a decoder gave, and what stands around it."""
 
     pixels: np.ndarray
+    """Grey or RGB, as stored or converted to sRGB; not upright yet."""
+
     alpha: np.ndarray | None
     mode: str
     icc: bytes | None
+    """The profile as embedded, whatever it is."""
+
     dpi: tuple[float, float] | None
     exif: Image.Exif
     info: Mapping[Any, Any]
+    is_converted: bool = False
+    """Whether the pixels are sRGB now, and `icc` says what they were."""
+
     is_upright: bool = False
     """Whether the decoder has already applied the orientation; Pillow does so for TIFF alone."""
 
@@ -70,16 +82,17 @@ _UPRIGHT = {
 }
 """What makes a picture upright, by EXIF orientation."""
 
-_DEEP_GREY_MODES = ("I;16", "I;16B", "I;16L", "I;16N")
 
-
-def decode_image(data: bytes, name: str, limits: DecodeLimits = DEFAULT_LIMITS) -> DecodedImage:
+def decode_image(
+    data: bytes, name: str, limits: DecodeLimits = DEFAULT_LIMITS, *, hashed: bool = True
+) -> DecodedImage:
     """Gives the upright pixels of an image file, and what belongs to them.
 
     Args:
         data: The whole file.
         name: File name or object key, for messages only: what a file is follows from its bytes.
         limits: What is accepted; checked before any pixel is decoded.
+        hashed: Whether `facts.perceptual_hash` is computed; who knows the photo already may do without.
 
     Raises:
         ImageRefused: with a reason of `oldphoto_core.errors.REFUSAL_REASONS`.
@@ -108,7 +121,7 @@ def decode_image(data: bytes, name: str, limits: DecodeLimits = DEFAULT_LIMITS) 
         dpi_x=dpi[0] if dpi else None,
         dpi_y=dpi[1] if dpi else None,
         capture=capture,
-        perceptual_hash=perceptual_hash(pixels),
+        perceptual_hash=perceptual_hash(pixels) if hashed else "",
     )
     return DecodedImage(pixels, alpha, _profile_to_write(pixels, raw), dpi, block, facts)
 
@@ -120,8 +133,7 @@ def perceptual_hash(pixels: np.ndarray) -> str:
     """
     import imagehash
 
-    eight_bit = pixels if pixels.dtype == np.uint8 else ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    grey = Image.fromarray(eight_bit).convert("L")
+    grey = Image.fromarray(to_eight_bits(pixels)).convert("L")
     return str(imagehash.phash(grey.reduce(max(1, max(grey.size) // 256))))
 
 
@@ -143,21 +155,46 @@ def _decode_tiff(data: bytes, name: str, limits: DecodeLimits) -> _Raw:
     _check_size(photo.height, photo.width, name, limits)
     if photo.plain:
         pixels, alpha = decode_plain(data, photo)
-        if photo.plain != "grey":
-            pixels = to_srgb(pixels, photo.icc_profile, name)
-        return _Raw(pixels, alpha, _mode_of(photo, alpha), photo.icc_profile, photo.dpi, photo.exif, {})
+        pixels, is_converted = _as_grey_or_rgb(pixels, photo.plain, photo.icc_profile, name)
+        mode = _mode_of(photo, alpha)
+        return _Raw(pixels, alpha, mode, photo.icc_profile, photo.dpi, photo.exif, {}, is_converted=is_converted)
     image = open_with_pillow(data, "TIFF", name)
     image.seek(photo.page)
     mode = image.mode
     image.load()
-    pixels, alpha = _to_arrays(image, photo.icc_profile, name)
-    return _Raw(pixels, alpha, mode, photo.icc_profile, photo.dpi, photo.exif, {}, is_upright=True)
+    pixels, alpha, is_converted = _to_arrays(image, photo.icc_profile, name)
+    return _Raw(
+        pixels,
+        alpha,
+        mode,
+        photo.icc_profile,
+        photo.dpi,
+        photo.exif,
+        {},
+        is_converted=is_converted,
+        is_upright=True,
+    )
+
+
+def _as_grey_or_rgb(pixels: np.ndarray, kind: str, icc: bytes | None, name: str) -> tuple[np.ndarray, bool]:
+    """Gives pixels that can be written back in their encoding, and whether they were converted to sRGB for that."""
+    if kind == "cmyk":
+        return cmyk_to_srgb(pixels, icc, name), True
+    if kind in ("lab", "icc-lab"):
+        return lab_to_srgb(pixels, layout="cie" if kind == "lab" else "icc"), True
+    if kind == "rgb" and icc and profile_space(icc) == "RGB" and not comes_back(icc):
+        return rgb_to_srgb(pixels, icc, name), True
+    return pixels, False
 
 
 def _mode_of(photo: TiffPhoto, alpha: np.ndarray | None) -> str:
     if photo.plain == "grey":
-        return ("LA" if alpha is not None else "I" if photo.bits == 16 else "L") + (";16" if photo.bits == 16 else "")
-    return "CMYK" if photo.plain == "cmyk" else "RGB" if alpha is None else "RGBA"
+        mode = "LA" if alpha is not None else "I" if photo.bits == 16 else "L"
+    elif photo.plain == "rgb":
+        mode = "RGB" if alpha is None else "RGBA"
+    else:
+        mode = "CMYK" if photo.plain == "cmyk" else "LAB"
+    return mode + (";16" if photo.bits == 16 else "")
 
 
 def _decode_other(data: bytes, format: str, name: str, limits: DecodeLimits) -> _Raw:
@@ -171,15 +208,17 @@ def _decode_other(data: bytes, format: str, name: str, limits: DecodeLimits) -> 
     _check_frames(image, format, name)
     if format == "PNG":
         open_with_pillow(data, format, name).verify()  # checksums and the last chunk, which loading passes over
+    icc = image.info.get("icc_profile") or (jpeg2000_profile(data) if format == "JPEG2000" else None)
+    dpi, exif = _read_dpi(image, format), image.getexif()
+    if depth and depth.bits > 8:
+        pixels, alpha = decode_deep(data, format, depth, name)
+        mode = {2: "I", 3: "RGB"}[pixels.ndim] if alpha is None else {2: "LA", 3: "RGBA"}[pixels.ndim]
+        pixels, is_converted = _as_grey_or_rgb(pixels, "grey" if pixels.ndim == 2 else "rgb", icc, name)
+        return _Raw(pixels, alpha, mode + ";16", icc, dpi, exif, image.info, is_converted=is_converted)
     mode = image.mode
     image.load()
-    icc = image.info.get("icc_profile") or (jpeg2000_profile(data) if format == "JPEG2000" else None)
-    if depth and depth.bits == 16 and image.mode in ("LA", "RGBA"):  # colour of 16 bits has been refused
-        planes = _decode_deep_alpha(data, format)
-        mode = "LA;16"
-    else:
-        planes = _to_arrays(image, icc, name)
-    return _Raw(*planes, mode, icc, _read_dpi(image, format), image.getexif(), image.info)
+    pixels, alpha, is_converted = _to_arrays(image, icc, name)
+    return _Raw(pixels, alpha, mode, icc, dpi, image.getexif(), image.info, is_converted=is_converted)
 
 
 def _check_size(height: int, width: int, name: str, limits: DecodeLimits) -> None:
@@ -204,11 +243,8 @@ def _check_size(height: int, width: int, name: str, limits: DecodeLimits) -> Non
 def _check_depth(depth: DeclaredDepth | None, format: str, name: str) -> None:
     if depth is None or depth.bits <= 8:
         return
-    found = f"{depth.bits}-bit {'colour' if depth.colour else 'grey'} in a {format} file"
-    if depth.colour:
-        raise refuse_deep_colour(name, found)
-    if depth.bits != 16 or format not in ("PNG", "JPEG2000", "PPM"):
-        raise unsupported(name, "grey of 8 or 16 bits", found, "convert a copy to 16-bit grey TIFF or PNG")
+    if format not in DEEP_FORMATS or depth.bits > 16:
+        raise refuse_deep(name, depth, format)
 
 
 def _check_frames(image: Any, format: str, name: str) -> None:
@@ -229,24 +265,13 @@ def _read_dpi(image: Any, format: str) -> tuple[float, float] | None:
     return checked_dpi(image.info.get("dpi"))
 
 
-def _decode_deep_alpha(data: bytes, format: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Gives grey and alpha of 16 bits each, which Pillow would cut to 8."""
-    import imagecodecs
-
-    planes = imagecodecs.png_decode(data) if format == "PNG" else imagecodecs.jpeg2k_decode(data)
-    assert planes.dtype == np.uint16 and planes.shape[2] == 2, (planes.dtype, planes.shape)
-    return planes[..., 0], planes[..., 1]
-
-
-def _to_arrays(image: Image.Image, icc: bytes | None, name: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Gives the pixels, sRGB where colour, and the alpha of a loaded image, neither of them turned upright."""
+def _to_arrays(image: Image.Image, icc: bytes | None, name: str) -> tuple[np.ndarray, np.ndarray | None, bool]:
+    """Gives the pixels and the alpha of a loaded 8-bit image, and whether the pixels were converted to sRGB."""
     mode, see_through = image.mode, "transparency" in image.info
-    if mode in _DEEP_GREY_MODES or mode == "I":
-        return _deep_grey(image, name)
     if mode == "CMYK":
-        return to_srgb(np.array(image), icc, name), None
+        return cmyk_to_srgb(np.array(image), icc, name), None, True
     if mode == "LAB":
-        return lab_to_srgb(image), None
+        return lab_to_srgb(np.array(image)), None, True
     if mode == "1":
         image, mode = _one_bit_to_grey(image), "L"
     if mode in ("P", "PA"):
@@ -260,14 +285,21 @@ def _to_arrays(image: Image.Image, icc: bytes | None, name: str) -> tuple[np.nda
     else:
         raise unsupported(name, "grey, RGB, CMYK, palette, Lab or 1-bit", f"mode {mode}", "convert a copy to RGB")
     if planes.ndim == 2:
-        return planes, None
+        return planes, None, False
     alpha = planes[..., -1] if planes.shape[2] in (2, 4) else None
     if planes.shape[2] == 2:
-        return planes[..., 0], alpha
-    colour = planes[..., :3]
-    if mode in ("P", "PA") and bool((colour == colour[..., :1]).all()):
-        return colour[..., 0], alpha
-    return to_srgb(np.ascontiguousarray(colour), icc, name), alpha
+        return planes[..., 0], alpha, False
+    colour = np.ascontiguousarray(planes[..., :3])
+    if mode in ("P", "PA") and _is_plain_grey(colour, icc):
+        return colour[..., 0], alpha, False
+    pixels, is_converted = _as_grey_or_rgb(colour, "rgb", icc, name)
+    return pixels, alpha, is_converted
+
+
+def _is_plain_grey(colour: np.ndarray, icc: bytes | None) -> bool:
+    """Whether a palette's colours are greys alone, and no profile says more of them than that."""
+    is_plain = profile_space(icc) != "RGB" or is_srgb(icc or b"")
+    return is_plain and bool((colour == colour[..., :1]).all())
 
 
 def _one_bit_to_grey(image: Image.Image) -> Image.Image:
@@ -276,17 +308,8 @@ def _one_bit_to_grey(image: Image.Image) -> Image.Image:
     return grey
 
 
-def _deep_grey(image: Image.Image, name: str) -> tuple[np.ndarray, np.ndarray | None]:
-    samples = np.array(image)
-    if image.mode == "I" and (image.format != "PPM" or samples.min() < 0 or samples.max() > 0xFFFF):
-        raise unsupported(name, "grey of 8 or 16 bits", "32-bit samples", "convert a copy to 16-bit grey")
-    pixels = samples.astype(np.uint16)
-    clear = image.info.get("transparency")
-    return pixels, None if clear is None else np.where(pixels == clear, 0, 0xFFFF).astype(np.uint16)
-
-
 def _profile_to_write(pixels: np.ndarray, raw: _Raw) -> bytes | None:
     if pixels.ndim == 2:
         return raw.icc if profile_space(raw.icc) == "GRAY" else None
-    is_kept = raw.icc is not None and profile_space(raw.icc) == "RGB" and is_srgb(raw.icc)
+    is_kept = not raw.is_converted and profile_space(raw.icc) == "RGB"
     return raw.icc if is_kept else srgb_profile()

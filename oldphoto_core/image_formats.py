@@ -51,6 +51,8 @@ _FOREIGN: tuple[tuple[str, bool, re.Pattern[bytes]], ...] = tuple(
     ]
 )
 
+_JP2_SRGB, _JP2_GREY = 16, 17
+
 WEAK_SIGNATURES = frozenset({"PPM"})
 """Formats whose signature a text may bear by chance: a header that makes no sense is then no image."""
 
@@ -113,6 +115,30 @@ def jpeg2000_profile(data: bytes) -> bytes | None:
         return None
     length = int.from_bytes(data[at - 4 : at], "big")
     return data[at + 7 : at - 4 + length] or None
+
+
+@dataclass(frozen=True)
+class Jpeg2000Components:
+    """What a JPEG 2000 file says of its samples."""
+
+    bits: tuple[int, ...]
+    """Bits a sample, by component."""
+
+    is_plain: bool
+    """Whether all are unsigned, at full resolution, and grey or RGB as they stand."""
+
+
+def jpeg2000_components(data: bytes) -> Jpeg2000Components:
+    """Gives depth and kind of the components. Raises struct.error or IndexError where the header ends early."""
+    at = data.index(b"\xff\x4f\xff\x51")
+    (channels,) = struct.unpack_from(">H", data, at + 40)
+    fields = [data[at + 42 + 3 * channel : at + 45 + 3 * channel] for channel in range(channels)]
+    is_plain = all(field[0] < 0x80 and field[1:] == b"\1\1" for field in fields)
+    head = data[:at]
+    colour = head.find(b"colr")
+    if colour >= 0 and head[colour + 4 : colour + 5] == b"\1":
+        is_plain &= int.from_bytes(head[colour + 7 : colour + 11], "big") in (_JP2_SRGB, _JP2_GREY)
+    return Jpeg2000Components(tuple((field[0] & 0x7F) + 1 for field in fields), is_plain and b"pclr" not in head)
 
 
 def _boxes_length(data: bytes) -> int:

@@ -77,13 +77,15 @@ class DecodedImage:
     """An image as the core works on it, with what must be written back beside it."""
 
     pixels: np.ndarray
-    """(H, W) or (H, W, 3), uint8 or uint16, C-contiguous, upright; sRGB where colour."""
+    """(H, W) or (H, W, 3), uint8 or uint16, C-contiguous, upright; in the master's own
+    encoding, which `icc_profile` describes."""
 
     alpha: np.ndarray | None
     """(H, W) of the same dtype as `pixels`, upright; None where the file has no transparency."""
 
     icc_profile: bytes | None
-    """The profile that describes `pixels`, to be embedded on writing (see `oldphoto_core.color`)."""
+    """The profile that describes `pixels`, to be embedded on writing: the master's own, byte for byte; sRGB where
+    colour came without one or had to be converted (see `oldphoto_core.color`)."""
 
     dpi: tuple[float, float] | None
     """Dots an inch (x, y) of the upright picture."""

@@ -23,27 +23,40 @@ DIFFERENCE_ZERO = 128
 """Level of a difference picture where nothing changed; lighter is brighter than before, darker is darker."""
 
 
+_ROWS = 256
+"""Rows converted at once, so that a large scan needs no second array of wider numbers."""
+
+
 def to_eight_bits(pixels: np.ndarray) -> np.ndarray:
     """Gives uint8 pixels: those of 16 bits divided by 257 and rounded, so that white stays white."""
     if pixels.dtype == np.uint8:
         return pixels
-    # In integers, and exact: (v * 255 + 32767) / 65535 rounds v / 257.
-    return ((pixels.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8)
+    out = np.empty(pixels.shape, np.uint8)
+    for row in range(0, len(pixels), _ROWS):
+        # In integers, and exact: (v * 255 + 32767) / 65535 rounds v / 257.
+        out[row : row + _ROWS] = (pixels[row : row + _ROWS].astype(np.uint32) * 255 + 32_767) // 65_535
+    return out
 
 
-def preview_jpeg(pixels: np.ndarray, max_side_px: int = 1024) -> bytes:
+def preview_jpeg(pixels: np.ndarray, max_side_px: int = 1024, *, icc_profile: bytes | None = None) -> bytes:
     """Gives a small JPEG: 8 bits, sRGB, at most `max_side_px` on the longer side, never enlarged.
 
     Args:
         pixels: (H, W) or (H, W, 3), uint8 or uint16.
         max_side_px: Longer side of the preview.
+        icc_profile: What describes the pixels; None is sRGB.
     """
     import cv2
+
+    from oldphoto_core.colour_space import WorkingColour
 
     scale = max_side_px / max(pixels.shape[:2])
     if scale < 1:
         size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    colour = WorkingColour.of(icc_profile, channels=1 if pixels.ndim == 2 else 3)
+    if not colour.is_srgb:
+        pixels = np.rint(np.clip(colour.to_srgb(pixels), 0, 1) * 255).astype(np.uint8)
     out = io.BytesIO()
     Image.fromarray(to_eight_bits(pixels)).save(out, "JPEG", quality=PREVIEW_QUALITY)
     return out.getvalue()

@@ -9,18 +9,22 @@ others without a word.
 from __future__ import annotations
 
 import io
+import logging
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image
+from PIL.ExifTags import IFD, Base
 
 from oldphoto_core.errors import ImageRefused
-from oldphoto_core.exif import entries
+from oldphoto_core.exif import DESCRIPTIVE_TAGS, entries
 from oldphoto_core.pillow_reading import broken, unsupported
 
 if TYPE_CHECKING:
     from tifffile import TiffPage
+
+log = logging.getLogger(__name__)
 
 THUMBNAIL_SIDE_PX = 512
 """Longest side of an unmarked page that may still be a thumbnail."""
@@ -29,7 +33,7 @@ MAX_PAGES = 256
 """Pages looked at; a file with more of them is no photo."""
 
 _REDUCED, _MASK = 1, 4
-_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _SEPARATED = 0, 1, 2, 5
+_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _SEPARATED, _CIE_LAB, _ICC_LAB = 0, 1, 2, 5, 8, 9
 _LOSSLESS_COMPRESSIONS = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})
 """None, LZW, deflate, PackBits, deflate by its old number, LZMA, Zstandard."""
 
@@ -40,6 +44,10 @@ _NEEDED_TAGS = frozenset({258, 273, 279, 320, 324, 325, 347})
 
 _UNSIGNED, _UNTYPED = 1, 4
 _OTHER_SAMPLES = {2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
+
+
+Plain = Literal["grey", "rgb", "cmyk", "lab", "icc-lab"]
+"""Kinds of samples that are read as they stand."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class TiffPhoto:
     bits: int
     """Bits a sample."""
 
-    plain: Literal["grey", "rgb", "cmyk"] | None
+    plain: Plain | None
     """What the samples are, where they stand there as such: see `oldphoto_core.tiff_pixels`; None otherwise."""
 
     icc_profile: bytes | None
@@ -88,9 +96,7 @@ def find_photo(data: bytes, name: str) -> TiffPhoto:
                     raise _several(name, f"more than {MAX_PAGES} pages")
             index = _check_and_choose(data, name, pages)
             page = pages[index]
-            exif = Image.Exif()
-            exif.endian, exif.bigtiff = file.byteorder, file.is_bigtiff
-            exif.load_from_fp(io.BytesIO(data), page.offset)
+            exif = _exif_of(data, page, name, byteorder=file.byteorder, is_big=file.is_bigtiff)
             return TiffPhoto(
                 page=index,
                 height=page.imagelength,
@@ -109,6 +115,21 @@ def find_photo(data: bytes, name: str) -> TiffPhoto:
         raise broken(name, "TIFF", "corrupt", str(error) or type(error).__name__) from error
 
 
+def _exif_of(data: bytes, page: TiffPage, name: str, *, byteorder: str, is_big: bool) -> Image.Exif:
+    exif = Image.Exif()
+    if not (is_big and byteorder == ">"):
+        exif.endian, exif.bigtiff = byteorder, is_big
+        exif.load_from_fp(io.BytesIO(data), page.offset)
+        return exif
+    # Pillow does not know big-endian BigTIFF; the directories behind these tags are out of reach then.
+    for tag in page.tags.values():
+        if tag.code in DESCRIPTIVE_TAGS or tag.code == Base.Orientation:
+            exif[tag.code] = tag.value
+    if IFD.Exif in page.tags or IFD.GPSInfo in page.tags:
+        log.warning("%s: the EXIF directories of a big-endian BigTIFF are not read.", name)
+    return exif
+
+
 def _check_and_choose(data: bytes, name: str, pages: list[TiffPage]) -> int:
     index = _choose(name, pages)
     page = pages[index]
@@ -118,14 +139,12 @@ def _check_and_choose(data: bytes, name: str, pages: list[TiffPage]) -> int:
     bits = max(_numbers(page, 258, (1,)))
     kinds = set(_numbers(page, 339, (_UNSIGNED,)))
     samples = int(page.tags.valueof(277, 1))
-    photometric = int(page.photometric)
-    grey = photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK)
     kind = _OTHER_SAMPLES.get(max(kinds - {_UNSIGNED, _UNTYPED}, default=0))
-    if bits > 8 and not grey and kind is None:
-        raise refuse_deep_colour(name, f"{bits}-bit colour in a TIFF")
-    if kind or bits not in (1, 2, 4, 8, 16) or (bits == 16 and _plain(page) != "grey"):
+    if kind or bits not in (1, 2, 4, 8, 16):
         found = f"{samples} x {bits}-bit {kind or 'unsigned'} samples"
-        raise unsupported(name, "8-bit samples, or 16-bit grey", found, "convert a copy to 8-bit or to 16-bit grey")
+        raise unsupported(name, "samples of 8 or 16 bits", found, "convert a copy to 16 bits")
+    if bits == 16 and _plain(page) is None:
+        raise _refuse_deep_kind(name, page, samples)
     _check_whole(data, name, page)
     _check_chain(data, name, pages[-1])
     return index
@@ -141,18 +160,19 @@ def checked_dpi(dpi: object) -> tuple[float, float] | None:
     return (across, down) if 1 < across < 1e6 and 1 < down < 1e6 else None
 
 
-def refuse_deep_colour(name: str, found: str) -> ImageRefused:
-    """Gives the refusal of colour deeper than 8 bits, which would otherwise be cut in silence."""
+def _refuse_deep_kind(name: str, page: TiffPage, samples: int) -> ImageRefused:
+    """16 bits a sample, in a kind or compression that would have to be guessed at or cut."""
+    is_grey = int(page.photometric) in (_MIN_IS_WHITE, _MIN_IS_BLACK)
     return ImageRefused(
         name=name,
-        reason="sixteen-bit-colour",
-        expected="8-bit colour, or grey of 8 or 16 bits",
-        found=found,
-        advice="it is left alone until deep colour is carried; to restore it now, convert a copy to 8 bits",
+        reason="unsupported-mode" if is_grey else "sixteen-bit-colour",
+        expected="16-bit grey, RGB, CMYK or Lab, uncompressed or losslessly compressed",
+        found=f"{samples} x 16-bit samples, photometric {int(page.photometric)}, compression {int(page.compression)}",
+        advice="save a copy as 16-bit RGB or grey TIFF; it is not cut to 8 bits",
     )
 
 
-def _plain(page: TiffPage) -> Literal["grey", "rgb", "cmyk"] | None:
+def _plain(page: TiffPage) -> Plain | None:
     if set(_numbers(page, 258, (1,))) not in ({8}, {16}) or int(page.compression) not in _LOSSLESS_COMPRESSIONS:
         return None
     photometric, samples = int(page.photometric), int(page.tags.valueof(277, 1))
@@ -160,6 +180,8 @@ def _plain(page: TiffPage) -> Literal["grey", "rgb", "cmyk"] | None:
         return "grey" if samples <= 2 else None
     if photometric == _RGB:
         return "rgb" if samples >= 3 else None
+    if photometric in (_CIE_LAB, _ICC_LAB) and samples >= 3:
+        return "lab" if photometric == _CIE_LAB else "icc-lab"
     is_cmyk = photometric == _SEPARATED and samples >= 4 and int(page.tags.valueof(332, 1)) == 1
     return "cmyk" if is_cmyk else None
 

@@ -1,7 +1,7 @@
-"""The pixels of the TIFFs that archives write: whole samples of grey, RGB or CMYK, losslessly compressed or not.
+"""The pixels of the TIFFs that archives write: whole samples of grey, RGB, CMYK or Lab, losslessly compressed or not.
 
-They are read with tifffile and imagecodecs, because Pillow cuts some of them (16-bit grey with alpha), misreads others
-(16-bit min-is-white), and its libtiff reads a damaged strip as if nothing were the matter.
+They are read with tifffile and imagecodecs, because Pillow cuts some of them (16-bit colour), misreads others (16-bit
+min-is-white), and its libtiff reads a damaged strip as if nothing were the matter.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from oldphoto_core.tiff_pages import TiffPhoto
 
 _MIN_IS_WHITE, _PLANES_APART = 0, 2
-_COLOURS = {"grey": 1, "rgb": 3, "cmyk": 4}
+_COLOURS = {"grey": 1, "rgb": 3, "cmyk": 4, "lab": 3, "icc-lab": 3}
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 
 
@@ -25,7 +25,7 @@ def decode_plain(data: bytes, photo: TiffPhoto) -> tuple[np.ndarray, np.ndarray 
         photo: A page whose `plain` is not None.
 
     Returns:
-        (H, W), (H, W, 3) or (H, W, 4) CMYK, and (H, W); uint8 or uint16.
+        (H, W), (H, W, 3) RGB or Lab, or (H, W, 4) CMYK, and (H, W); uint8 or uint16.
     """
     import tifffile
 

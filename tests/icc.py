@@ -53,6 +53,19 @@ def tables(*, back: bool = True) -> bytes:
     return _profile(b"RGB ", b"Lab ", tags)
 
 
+@cache
+def inks() -> bytes:
+    """Gives a CMYK profile of tables, whose inks are duller than those of the plain formula."""
+
+    def to_lab(cube: np.ndarray) -> np.ndarray:
+        light = (1 - 0.85 * cube[:, :3]) * (1 - 0.9 * cube[:, 3:])
+        lab = _transform(light, srgb_profile(), _lab(), "rgb", "lab")
+        return (lab + _LAB_ZERO) * _LAB_UNIT
+
+    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
+    return _profile(b"CMYK", b"Lab ", {b"A2B0": _table(7, to_lab, inputs=4), b"wtpt": white}, kind=b"prtr")
+
+
 def _lab() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 
@@ -79,19 +92,19 @@ def _transform(values: np.ndarray, icc: bytes, out_icc: bytes, space: str, out_s
     )[0].astype(np.float64)
 
 
-def _table(side: int, convert: object) -> bytes:
+def _table(side: int, convert: object, *, inputs: int = 3) -> bytes:
     steps = np.linspace(0, 1, side)
-    cube = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    cube = np.stack(np.meshgrid(*[steps] * inputs, indexing="ij"), axis=-1).reshape(-1, inputs)
     values = np.clip(np.rint(convert(cube)), 0, 65535).astype(">u2")  # type: ignore[operator]
     unit = struct.pack(">9i", *(np.eye(3, dtype=int) * 65536).ravel())
-    straight = np.array([0, 65535] * 3, ">u2").tobytes()
-    head = b"mft2\0\0\0\0" + bytes([3, 3, side, 0]) + unit + struct.pack(">HH", 2, 2)
-    return head + straight + values.tobytes() + straight
+    straight = np.array([0, 65535], ">u2").tobytes()
+    head = b"mft2\0\0\0\0" + bytes([inputs, 3, side, 0]) + unit + struct.pack(">HH", 2, 2)
+    return head + straight * inputs + values.tobytes() + straight * 3
 
 
-def _profile(space: bytes, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
+def _profile(space: bytes, connection: bytes, tags: dict[bytes, bytes], *, kind: bytes = b"mntr") -> bytes:
     header = bytearray(srgb_profile()[:128])
-    header[8:24] = bytes([2, 0x40, 0, 0]) + b"mntr" + space + connection
+    header[8:24] = bytes([2, 0x40, 0, 0]) + kind + space + connection
     at, table, body = 132 + 12 * len(tags), b"", b""
     for name, content in sorted(tags.items()):
         padded = content + b"\0" * (-len(content) % 4)

@@ -45,6 +45,12 @@ def deep_grey_picture(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
     return np.linspace(3, 65_530, height * width).reshape(height, width).astype(np.uint16)
 
 
+def deep_picture(height: int = HEIGHT, width: int = WIDTH, seed: int = 0) -> np.ndarray:
+    """Gives a (H, W, 3) uint16 picture that uses the low bits too."""
+    noise = np.random.default_rng(seed).integers(-128, 129, (height, width, 3))
+    return np.clip(picture(height, width, seed).astype(int) * 257 + noise, 0, 65_535).astype(np.uint16)
+
+
 def save(image: Image.Image | np.ndarray, format: str, **options: Any) -> bytes:
     """Gives the bytes of a file written by Pillow."""
     out = io.BytesIO()
@@ -84,6 +90,20 @@ def jpeg2000(samples: np.ndarray) -> bytes:
     import imagecodecs
 
     return bytes(imagecodecs.jpeg2k_encode(samples, level=0, codecformat="jp2", reversible=True))
+
+
+def deep_ppm(samples: np.ndarray, largest: int = 65_535) -> bytes:
+    """Gives a binary PGM or PPM of 16-bit words."""
+    kind = 5 if samples.ndim == 2 else 6
+    header = f"P{kind}\n# a comment\n{samples.shape[1]} {samples.shape[0]}\n{largest}\n"
+    return header.encode() + samples.astype(">u2").tobytes()
+
+
+def ten_bit_avif(samples: np.ndarray) -> bytes:
+    """Gives an AVIF of 10 bits a sample."""
+    import imagecodecs
+
+    return bytes(imagecodecs.avif_encode(samples >> 6, level=80, bitspersample=10))
 
 
 def turned_jpeg(orientation: int, pixels: np.ndarray | None = None) -> bytes:
@@ -187,6 +207,14 @@ ODD: dict[str, Callable[[], bytes]] = {
     "deep grey.png": lambda: deep_png(deep_grey_picture()),
     "deep grey.tif": lambda: tiff(deep_grey_picture(), compression="zlib", predictor=True),
     "big-endian min-is-white.tif": lambda: tiff(deep_grey_picture(), byteorder=">", photometric="miniswhite"),
+    "deep colour.png": lambda: deep_png(deep_picture()),
+    "deep colour.tif": lambda: tiff(deep_picture(), photometric="rgb", compression="zlib", predictor=True),
+    "deep colour, big-endian tiles.tif": lambda: tiff(deep_picture(), photometric="rgb", byteorder=">", tile=(32, 32)),
+    "deep colour with alpha.tif": lambda: tiff(
+        np.dstack([deep_picture(), deep_grey_picture()]), photometric="rgb", extrasamples=["unassalpha"]
+    ),
+    "deep colour.jp2": lambda: jpeg2000(deep_picture()),
+    "deep colour.ppm": lambda: deep_ppm(deep_picture()),
     "turned 6.jpg": lambda: turned_jpeg(6),
     "with a thumbnail.tif": lambda: tiff_pages((picture(), 0), (picture(24, 36), 1)),
     "grey in colour.jpg": lambda: save(np.dstack([grey_picture()] * 3), "JPEG"),
@@ -217,9 +245,8 @@ BAD: dict[str, tuple[str, Callable[[], bytes]]] = {
     "animation.png": ("animated", lambda: animation("PNG")),
     "animation.webp": ("animated", lambda: animation("WEBP")),
     "two pages.tif": ("animated", lambda: tiff_pages((picture(seed=1), 0), (picture(seed=2), 0))),
-    "deep colour.png": ("sixteen-bit-colour", lambda: deep_png(picture().astype(np.uint16) * 257)),
-    "deep colour.tif": ("sixteen-bit-colour", lambda: tiff(picture().astype(np.uint16) * 257, photometric="rgb")),
-    "deep colour.jp2": ("sixteen-bit-colour", lambda: jpeg2000(picture().astype(np.uint16) * 257)),
+    "deep and lossy.tif": ("sixteen-bit-colour", lambda: tiff(deep_picture(), photometric="rgb", compression="lerc")),
+    "ten bits.avif": ("sixteen-bit-colour", lambda: ten_bit_avif(deep_picture())),
     "float.tif": ("unsupported-mode", lambda: tiff(grey_picture().astype(np.float32))),
     "phone.heic": ("unsupported-mode", lambda: b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)),
     "dot.png": ("too-small", lambda: save(picture(31, 40), "PNG")),

@@ -28,7 +28,7 @@ _REASONS: dict[str, tuple[str, str]] = {
     "corrupt": ("Damaged file", "Bring the file back from a backup, or scan the photo again."),
     "bomb": ("Too many pixels", "Check that the file is a scan; if so, raise the limit on pixels in oldphoto.toml."),
     "animated": ("More than one picture", "Save each page or frame as a file of its own."),
-    "sixteen-bit-colour": ("16-bit colour", "Not carried yet without loss. Save a copy with 8 bits a channel."),
+    "sixteen-bit-colour": ("16-bit colour", "Deep colour of this kind would be cut. Save a copy as 16-bit TIFF."),
     "unsupported-mode": ("Unknown kind of pixels", "Save a copy as an RGB or grey TIFF, PNG or JPEG."),
     "too-small": ("Too small", "Photos from 32 x 32 pixels are restored; this may be a thumbnail to ignore."),
     "wrong-size": ("Another size than its photo", "Make the mask at the full size of the photo that it belongs to."),

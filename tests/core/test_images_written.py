@@ -29,8 +29,6 @@ def test_lossless_formats_give_back_every_pixel(format: OutputFormat, data: st.D
     dpi = data.draw(st.none() | resolutions())
     alpha = data.draw(st.none() | st.just(pixels[..., 0] if pixels.ndim == 3 else pixels[::-1]))
     encoded = encode_image(pixels, format=format, dpi=dpi, alpha=alpha)
-    if pixels.ndim == 3 and pixels.dtype == np.uint16:  # written, but not read yet
-        return
     image = decode_image(encoded, "photo")
     assert image.pixels.dtype == pixels.dtype
     assert np.array_equal(image.pixels, pixels)

@@ -100,7 +100,7 @@ def test_shares(share: float | None, words: str) -> None:
 
 def test_known_reasons_have_a_title_and_advice() -> None:
     assert wording.reason_title("sixteen-bit-colour") == "16-bit colour"
-    assert "8 bits" in (wording.reason_advice("sixteen_bit_colour: expected 8, found 16") or "")
+    assert "16-bit TIFF" in (wording.reason_advice("sixteen_bit_colour: expected 8, found 16") or "")
 
 
 def test_an_unknown_reason_is_shown_as_it_is() -> None:
