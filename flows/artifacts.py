@@ -136,6 +136,7 @@ def table_of(summary: RunSummary) -> list[dict[str, Any]]:
     assert made is not None
     rows = [
         ("restored", made.restored, f"by release {made.release}"),
+        ("needs review", len(made.needs_review), "of the restored; not published until somebody accepts them"),
         ("unchanged", made.unchanged, "nothing was found to mend"),
         ("already done", made.already_done, "in runs before this one"),
         ("failed", len(made.failed), "tried again by the next run"),
@@ -152,7 +153,8 @@ def words_of(settings: Settings, summary: RunSummary) -> str:
     lines = [f"# Run {summary.run_id}", ""]
     if made.megapixels:
         lines += [f"{made.megapixels:,.1f} megapixels at {made.working_s / made.megapixels:.2f} s each.", ""]
-    for title, items in (("Failed", made.failed), ("Set aside", made.set_aside)):
+    kinds = (("Failed", made.failed), ("Set aside", made.set_aside), ("Needs review", made.needs_review))
+    for title, items in kinds:
         if items:
             lines += [f"## {title}", "", "| Photo | Why |", "|---|---|"]
             lines += [f"| {_cell(key)} | {_cell(error)} |" for key, error in items[:50]]

@@ -16,10 +16,10 @@ _SHOWN = 60
 
 _TROUBLE = {
     "failed": "failed", "quarantined": "in quarantine", "unlisted": "folders not listed", "missing": "missing",
-    "foreign": "places held by others", "set_aside": "set aside",
+    "foreign": "places held by others", "set_aside": "set aside", "needs_review": "waiting for a review",
 }  # fmt: skip
 """Totals that a person should look at, and their words. An audit's are known by how their names end."""
-_URGENT = {"failed", "quarantined", "unlisted", "foreign", "set_aside"}
+_URGENT = {"failed", "quarantined", "unlisted", "foreign", "set_aside", "needs_review"}
 _AUDIT_ENDS = ("_changed", "_gone", "_unreadable")
 _DONE = {
     "restored": "restored", "unchanged": "unchanged", "already_done": "done before", "registered": "registered",

@@ -54,7 +54,10 @@ class PublishSummary:
 
     Attributes:
         published: copies that are new; `replaced` took the place of an older restoration's.
-        removed: copies of what is gone, held or withdrawn, or that are called otherwise now.
+        removed: copies of what is gone, held, withdrawn or rejected, or that are called otherwise now.
+        needs_review: objects left out since the latest restoration waits for a review; of an earlier one that may be
+            shown the copy stands.
+        rejected: likewise, since a person rejected it.
         foreign: (key, reason) of places that something else stands at; nothing is ever written over.
         failed: (key, reason) of copies that could not be made or removed.
     """
@@ -65,6 +68,8 @@ class PublishSummary:
     replaced: int = 0
     unchanged: int = 0
     removed: int = 0
+    needs_review: int = 0
+    rejected: int = 0
     foreign: list[tuple[str, str]] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
 
@@ -73,10 +78,11 @@ class PublishSummary:
         return {
             "published": self.published, "replaced": self.replaced, "unchanged": self.unchanged,
             "removed": self.removed, "foreign": len(self.foreign), "failed": len(self.failed),
+            "needs_review": self.needs_review, "rejected": self.rejected,
         }  # fmt: skip
 
     def exit_code(self) -> int:
-        """0 all published, 1 something was not."""
+        """0 all that may be shown is published, 1 something was not."""
         return FAILED if self.foreign or self.failed else DONE
 
     def count(self, outcome: CopyOutcome) -> None:
@@ -142,6 +148,7 @@ class _Publication:
         if not catalogue.was_published_to(self._destination.url) and self._destination.exists(MANIFEST):
             raise UsageError(f"{destination} holds a {MANIFEST} that is not from here; name a place of its own")
         self.summary = PublishSummary(destination=self._destination.url, dry_run=run_id is None)
+        self.summary.needs_review, self.summary.rejected = catalogue.left_out(self._collection_id)
 
     def preview(self) -> PublishSummary:
         """What would be done; nothing is written anywhere."""

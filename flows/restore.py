@@ -116,6 +116,7 @@ def restore_all(
         unchanged=tally.unchanged,
         already_done=tally.done_elsewhere,
         failed=tuple(tally.failed),
+        needs_review=tuple(tally.needs_review),
         working_s=tally.working_s,
         megapixels=tally.megapixels,
     )

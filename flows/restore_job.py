@@ -12,7 +12,7 @@ from oldphoto_core.errors import CoreError, one_line
 from oldphoto_core.images import DecodeLimits
 from storage.errors import ObjectStoreError
 from storage.keys import WorkParameters
-from storage.records import PhotoWork, RestorationRecord, utc_text
+from storage.records import FIDELITY, PhotoWork, RestorationRecord, utc_text
 from storage.s3_settings import Purpose
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def with_result(record: RestorationRecord, result: RestorationResult, extension:
         mask_coverage=report.mask_coverage,
         change_outside_mask=report.change_outside_mask / 255,
         mean_change=report.mean_change / 255,
+        **({name: getattr(report.fidelity, name) for name in FIDELITY} if report.fidelity is not None else {}),
         report=report.as_dict(),
         seconds=round(report.seconds, 3),
         megapixels=round(height * width / 1e6, 6),

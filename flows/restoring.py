@@ -13,6 +13,7 @@ from flows.leases import WorkLeases
 from flows.planning import Batch
 from flows.progress import progress
 from flows.restore_job import RestoreJob
+from flows.reviews import judged
 from flows.run_records import agent
 from flows.runners import WorkerPlan, start_workers, task_runner
 from flows.settings import Settings
@@ -24,12 +25,18 @@ _POLL_S = 2.0
 
 @dataclass
 class Tally:
-    """What came of the photos so far; `failed` holds (source key, error)."""
+    """What came of the photos so far.
+
+    Attributes:
+        failed: (source key, error).
+        needs_review: (source key, reasons), of photos that are among the restored.
+    """
 
     restored: int = 0
     unchanged: int = 0
     done_elsewhere: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
+    needs_review: list[tuple[str, str]] = field(default_factory=list)
     working_s: float = 0.0
     megapixels: float = 0.0
     devices: set[str] = field(default_factory=set)
@@ -49,6 +56,8 @@ class Tally:
         else:
             self.restored += record.outcome == "restored"
             self.unchanged += record.outcome == "unchanged"
+            if record.needs_review:
+                self.needs_review.append((work.source_key, str(record.review_reasons)))
             self.working_s += record.seconds or 0.0
             self.megapixels += record.megapixels or 0.0
             self.devices |= {record.device} if record.device else set()
@@ -74,7 +83,8 @@ def restore_batches(
     with leases, task_runner(settings, plan) as runner:
         start_workers(runner, settings)
         dispatch = Dispatch(runner, settings, plan, job)
-        for batch, records in _results(dispatch, catalogue, leases, tally, deque(batches)):
+        for batch, made in _results(dispatch, catalogue, leases, tally, deque(batches)):
+            records = [judged(record, settings.fidelity) for record in made]
             won = catalogue.record_restorations(
                 records, restoration_events(records, job.run_id), tries_limit=settings.tries
             )
@@ -142,7 +152,8 @@ def restoration_events(records: Sequence[RestorationRecord], run_id: str | None)
                 type="restoration",
                 agent=agent(),
                 outcome="failure" if record.outcome == "failed" else "success",
-                detail={"outcome": record.outcome, "release": record.release, "work_hash": record.work_hash},
+                detail={"outcome": record.outcome, "release": record.release, "work_hash": record.work_hash}
+                | ({"needs_review": record.review_reasons} if record.needs_review else {}),
                 run_id=run_id,
                 note=record.error,
                 objects=tuple(objects),

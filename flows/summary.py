@@ -68,8 +68,9 @@ class RestoreSummary:
 
     Attributes:
         failed: (key of the first source, error) of each photo that could not be restored.
+        needs_review: (key, reasons) of restored photos that a person must accept before they are published.
         left: photos that a limit left for the next run.
-        set_aside: likewise, of photos that failed too often before, and were not tried again.
+        set_aside: (key, error) of photos that failed too often before, and were not tried again.
         working_s, megapixels: of restored and unchanged photos; the seconds are workers', not the clock's.
     """
 
@@ -78,6 +79,7 @@ class RestoreSummary:
     unchanged: int = 0
     already_done: int = 0
     failed: tuple[tuple[str, str], ...] = ()
+    needs_review: tuple[tuple[str, str], ...] = ()
     left: int = 0
     set_aside: tuple[tuple[str, str], ...] = ()
     working_s: float = 0.0
@@ -109,10 +111,14 @@ class RunSummary:
             made = self.restore
             counts |= {"restored": made.restored, "unchanged": made.unchanged, "already_done": made.already_done}
             counts |= {"failed": len(made.failed), "set_aside": len(made.set_aside)}
+            counts |= {"needs_review": len(made.needs_review)}
         return counts
 
     def exit_code(self, *, accept_quarantine: bool = False) -> int:
-        """0 all done, 1 something failed, 3 something is quarantined."""
+        """0 all done, 1 something failed, 3 something is quarantined.
+
+        What needs a review is done: it is told in the table, and kept out of publications, not in the exit code.
+        """
         if (self.restore and self.restore.failed) or (self.ingest and self.ingest.unlisted):
             return FAILED
         aside = (self.ingest and self.ingest.set_aside) or (self.restore and self.restore.set_aside)

@@ -11,11 +11,11 @@ from typing import Any
 
 from storage.errors import ProvenanceError
 from storage.keys import WorkParameters, work_hash
-from storage.records import PhotoWork, RestorationRecord
+from storage.records import FIDELITY, PhotoWork, RestorationRecord
 
 SCHEMA = "oldphoto/provenance/1"
 _DERIVATIVES = ("restored", "mask", "difference", "preview")
-_FIGURES = ("mask_coverage", "change_outside_mask", "mean_change")
+_FIGURES = ("mask_coverage", "change_outside_mask", "mean_change", *FIDELITY)
 _MADE_BY = ("code_version", "device", "precision", "seconds", "megapixels", "run_id", "flow_run_id", "finished_at")
 
 

@@ -15,6 +15,12 @@ ObjectStatus = Literal["registered", "quarantined", "ignored", "missing"]
 UNREADABLE = "unreadable"
 """Reason for an object whose bytes could not be had, so that nothing new is known of its content."""
 Outcome = Literal["restored", "unchanged", "failed"]
+Verdict = Literal["accepted", "rejected", "needs label"]
+FIDELITY = (
+    "delta_e_mean", "delta_e_p95", "tone_free_delta_e_mean", "tone_free_delta_e_p95", "gradient_correlation",
+    "clipped_black_growth", "clipped_white_growth", "added_chroma", "changed_share",
+)  # fmt: skip
+"""Figures of a restoration's fidelity that have columns of their own; docs/fidelity.md says what each means."""
 MaskSource = Literal["detected", "supplied", "label"]
 ReleaseStatus = Literal["candidate", "active", "retired"]
 EventType = Literal[
@@ -218,6 +224,9 @@ class RestorationRecord:
         output_format: the extension that came out: tif, png or jpg.
         report: further figures of core's report, kept as JSON.
         run_id: the run of this catalogue; flow_run_id: Prefect's.
+        delta_e_mean ... changed_share: the figures that ``FIDELITY`` names; null where they were not measured.
+        needs_review: whether a figure is past a limit, so that a person must look before it is published.
+        review_reasons: which figures, their values and limits, in words; None where none is.
         tries: 1 where it failed by the photo's own doing, 0 where it came off or the blame lies elsewhere, as with a
             store that did not answer; the catalogue adds them up.
     """
@@ -247,6 +256,17 @@ class RestorationRecord:
     mask_coverage: float | None = None
     change_outside_mask: float | None = None
     mean_change: float | None = None
+    delta_e_mean: float | None = None
+    delta_e_p95: float | None = None
+    tone_free_delta_e_mean: float | None = None
+    tone_free_delta_e_p95: float | None = None
+    gradient_correlation: float | None = None
+    clipped_black_growth: float | None = None
+    clipped_white_growth: float | None = None
+    added_chroma: float | None = None
+    changed_share: float | None = None
+    needs_review: bool = False
+    review_reasons: str | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
     seconds: float | None = None
     megapixels: float | None = None

@@ -25,6 +25,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as UnreadableValue
 
 from storage.errors import SettingsError
+from storage.fidelity_limits import FidelityLimits
 from storage.s3_settings import Purpose, S3Settings
 from storage.urls import local_folder, masked_url
 
@@ -93,6 +94,9 @@ class StorageSettings(BaseSettings):
     )
     include_patterns: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="where given, only what matches one of these patterns is taken, with commas between"
+    )
+    fidelity: FidelityLimits = Field(
+        default=FidelityLimits(), description="figures past which a restoration needs a review before it is published"
     )
     query_timeout_s: float = Field(default=30.0, gt=0, description="time limit of read-only SQL")
 

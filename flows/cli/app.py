@@ -13,6 +13,7 @@ import typer
 from flows.cli import archive, audit, catalogue, doctor, export, files, keeping, samples, serve
 from flows.cli.database import database_app
 from flows.cli.options import EXIT_CODE_HELP, version_option
+from flows.cli.review import review_app
 from flows.cli.train import train_app
 from flows.summary import DONE, FAILED, INTERRUPTED, USAGE
 
@@ -30,6 +31,7 @@ for family in (archive, serve, files, catalogue, keeping, audit, export, samples
     family.add_to(app)
 app.add_typer(database_app, name="db")
 app.add_typer(train_app, name="train")
+app.add_typer(review_app, name="review")
 
 
 def main(arguments: list[str] | None = None) -> None:

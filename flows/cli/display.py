@@ -102,6 +102,7 @@ def print_summary(summary: RunSummary) -> None:
             problems = tuple(found.sidecars.problems)
             _list(console, "Sidecars", problems, "photos are not affected", found.sidecars.problem_count)
     if made is not None:
+        _list(console, "Needs review", made.needs_review, "`oldphoto review accept` or `reject`")
         _list(console, "Failed", made.failed, "they are tried again by the next run")
         _list(console, "Set aside", made.set_aside, "`oldphoto restore --retry` tries them again")
         if made.did_nothing:
@@ -124,6 +125,8 @@ def summary_table(summary: RunSummary) -> Table:
     if made is not None:
         speed = f"{made.working_s / made.megapixels:.1f} s a megapixel" if made.megapixels else ""
         table.add_row("restored", f"{made.restored:,}", f"release {made.release}" + (f", {speed}" if speed else ""))
+        if made.needs_review:
+            table.add_row("needs review", f"{len(made.needs_review):,}", "not published until accepted")
         table.add_row("unchanged", f"{made.unchanged:,}", "")
         table.add_row("already done", f"{made.already_done:,}", "")
     if found is not None:

@@ -15,6 +15,7 @@ from storage.catalog.history_methods import HistoryMethods
 from storage.catalog.keeping_methods import KeepingMethods
 from storage.catalog.recent_runs import RecentRunMethods
 from storage.catalog.record_methods import RecordMethods
+from storage.catalog.review_methods import ReviewMethods
 from storage.catalog.schema_version import prepare_schema
 from storage.catalog.transactions import PATIENCE_S
 from storage.catalog.work_methods import WorkMethods
@@ -22,8 +23,9 @@ from storage.urls import masked_url
 
 
 class Catalogue(
-    AuditMethods, HistoryMethods, KeepingMethods, ArchiveMethods, WorkMethods, RecentRunMethods, RecordMethods
-):
+    AuditMethods, HistoryMethods, KeepingMethods, ArchiveMethods, WorkMethods, ReviewMethods, RecentRunMethods,
+    RecordMethods,
+):  # fmt: skip
     """One open catalogue; safe to use from several threads. Close it, or use it in a ``with``."""
 
     @classmethod

@@ -94,7 +94,10 @@ class KeepingMethods(Transactions):
     # -- publications -------------------------------------------------------------------------------------------
 
     def publishable(self, collection_id: int | None, *, after_id: int, limit: int) -> list[Publishable]:
-        """A page of registered objects of what is open, with the latest restoration of each one's photo, by id."""
+        """A page of registered objects of what is open, by id, with the latest restoration that may be shown.
+
+        One that needs a review may not until somebody accepts it, and one that was rejected may not.
+        """
         return self.read(publication_queries.publishable, collection_id, after_id, limit)
 
     def keys_present(self, collection_id: int, keys: Sequence[str]) -> set[str]:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from storage.catalog.engine import utc_now
 from storage.catalog.event_queries import record_events
+from storage.catalog.review_queries import is_cleared
 from storage.catalog.statements import chunks, insert
 from storage.catalog.tables import collection, photo, publication, restoration, source_object
 from storage.records import EventRecord
@@ -19,7 +20,7 @@ DONE = ("restored", "unchanged")
 
 @dataclass(frozen=True, kw_only=True)
 class Publishable:
-    """An object and the latest restoration of its photo, whose bytes may stand under the object's own path."""
+    """An object and the latest restoration of its photo that may be shown, for the object's own path."""
 
     source_object_id: int
     key: str
@@ -43,7 +44,8 @@ class Published:
 
     Attributes:
         id: of the row; 0 for one that is not recorded yet.
-        wanted: what the object would have published now; None where it is gone, held, withdrawn or not restored.
+        wanted: what the object would have published now; None where it is gone, held, withdrawn, not restored, or
+            where no restoration of it may be shown without a review.
     """
 
     id: int = 0
@@ -156,11 +158,14 @@ def record_removals(connection: Connection, publication_ids: Sequence[int], even
 
 
 def _publishable() -> sa.Select[tuple[object, ...]]:
-    """Columns are named as the fields of `Publishable`."""
+    """Columns are named as the fields of `Publishable`.
+
+    Where the latest restoration waits for a review or was rejected, the latest one before it that may be shown stands.
+    """
     r, o, c = restoration.c, source_object.c, collection.c
     latest = (
         sa.select(r.id)
-        .where(r.photo_id == o.photo_id, r.outcome.in_(DONE), r.deleted_at.is_(None))
+        .where(r.photo_id == o.photo_id, r.outcome.in_(DONE), r.deleted_at.is_(None), is_cleared())
         .order_by(r.finished_at.desc(), r.id.desc())
         .limit(1)
         .correlate(source_object)

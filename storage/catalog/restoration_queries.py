@@ -218,6 +218,7 @@ def record_restorations(
         record = unique[key]
         row = {name: getattr(record, name) for name in _RECORDED}
         row |= {"photo_id": ids[record.photo_sha256], "report": json_text(record.report)}
+        row["needs_review"] = int(record.needs_review)
         row["finished_at"] = record.finished_at or now
         row["set_aside_at"] = now if tries_limit is not None and record.tries >= tries_limit else None
         rows.append(row)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from storage.catalog.archive_words import ARCHIVE_WORDS
 from storage.catalog.event_words import EVENT_WORDS
 from storage.catalog.work_words import RESTORATION_WORDS, WORK_WORDS
+from storage.records import FIDELITY
 
 _PHOTO = {name: ARCHIVE_WORDS["photo"][1][name] for name in ("format", "height", "width", "channels", "bit_depth")}
 _PHOTO_STATE = ARCHIVE_WORDS["photo"][1]["state"]
@@ -16,6 +17,7 @@ _EVENT_OBJECT = EVENT_WORDS["event_object"][1]
 _TRAINING = WORK_WORDS["training_run"][1]
 _RELEASE = WORK_WORDS["model_release"][1]
 _LABEL = WORK_WORDS["label"][1]
+_VERDICT = "Verdict of its latest review: accepted, rejected, needs label; null where none."
 
 
 def _restoration(*names: str) -> dict[str, str]:
@@ -51,11 +53,12 @@ VIEW_WORDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
             "icc_profile_name": ARCHIVE_WORDS["photo"][1]["icc_profile_name"],
             "photo_state": _PHOTO_STATE,
             **_restoration(
-                "mask_coverage", "change_outside_mask", "mean_change", "seconds", "megapixels", "device", "precision",
-                "code_version", "restored_key", "restored_sha256", "mask_key", "mask_sha256", "difference_key",
-                "preview_key", "provenance_key", "run_id", "flow_run_id",
+                "mask_coverage", "change_outside_mask", "mean_change", *FIDELITY, "seconds", "megapixels", "device",
+                "precision", "code_version", "restored_key", "restored_sha256", "mask_key", "mask_sha256",
+                "difference_key", "preview_key", "provenance_key", "run_id", "flow_run_id", "needs_review",
+                "review_reasons",
             ),
-            "latest_verdict": "Verdict of its latest review: accepted, rejected, needs label; null where none.",
+            "latest_verdict": _VERDICT,
             **_restoration("finished_at", "deleted_at", "day"),
         },
     ),
@@ -75,9 +78,11 @@ VIEW_WORDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
                 for name in (
                     "release", "work_hash", "mode", "tone", "strength", "mask_source", "supplied_mask_sha256",
                     "mask_coverage", "change_outside_mask", "mean_change", "restored_key", "restored_sha256",
-                    "preview_key", "finished_at", "day",
+                    "preview_key", "needs_review", "review_reasons",
                 )
             },
+            "latest_verdict": _VERDICT,
+            **{name: _of_latest(name) for name in ("finished_at", "day")},
         },
     ),
     "restoration_stale": (
@@ -129,6 +134,8 @@ VIEW_WORDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
             "outcome": "restored, unchanged, failed, quarantined (also: failed too often), waiting (to be restored), "
             "held or withdrawn; else its status.",
             "restoration_id": "Id of the photo's latest restoration whose files are there; null where there is none.",
+            "needs_review": _of_latest("needs_review"),
+            "latest_verdict": _VERDICT,
             **{
                 name: _OBJECT[name]
                 for name in ("size_bytes", "modified_at", "etag", "version_id", "first_seen_at", "last_seen_at", "day")

@@ -16,10 +16,13 @@ SELECT r.id AS restoration_id,
        m.status AS release_status, r.work_hash,
        r.mode, r.tone, r.strength, r.mask_source, r.supplied_mask_sha256, r.output_format, r.pixel_version,
        p.format, p.height, p.width, p.channels, p.bit_depth, p.icc_profile_name, p.state AS photo_state,
-       r.mask_coverage, r.change_outside_mask, r.mean_change, r.seconds, r.megapixels,
+       r.mask_coverage, r.change_outside_mask, r.mean_change,
+       r.delta_e_mean, r.delta_e_p95, r.tone_free_delta_e_mean, r.tone_free_delta_e_p95, r.gradient_correlation,
+       r.clipped_black_growth, r.clipped_white_growth, r.added_chroma, r.changed_share,
+       r.seconds, r.megapixels,
        r.device, r.precision, r.code_version,
        r.restored_key, r.restored_sha256, r.mask_key, r.mask_sha256, r.difference_key, r.preview_key, r.provenance_key,
-       r.run_id, r.flow_run_id,
+       r.run_id, r.flow_run_id, r.needs_review, r.review_reasons,
        (SELECT v.verdict FROM review AS v WHERE v.restoration_id = r.id
          ORDER BY v.reviewed_at DESC, v.id DESC LIMIT 1) AS latest_verdict,
        r.finished_at, r.deleted_at, r.day
@@ -47,6 +50,9 @@ SELECT p.id AS photo_id,
        r.id AS restoration_id,
        r.outcome, r.release, r.work_hash, r.mode, r.tone, r.strength, r.mask_source, r.supplied_mask_sha256,
        r.mask_coverage, r.change_outside_mask, r.mean_change, r.restored_key, r.restored_sha256, r.preview_key,
+       r.needs_review, r.review_reasons,
+       (SELECT v.verdict FROM review AS v WHERE v.restoration_id = r.id
+         ORDER BY v.reviewed_at DESC, v.id DESC LIMIT 1) AS latest_verdict,
        r.finished_at, r.day
   FROM photo AS p
   LEFT JOIN restoration AS r ON r.id = (
@@ -108,7 +114,10 @@ SELECT o.collection_id, c.url AS source_url, o.key AS source_key, o.status,
             WHEN f.set_aside_at IS NOT NULL THEN 'quarantined'
             WHEN f.id IS NOT NULL THEN 'failed'
             ELSE 'waiting' END AS outcome,
-       r.id AS restoration_id, o.size_bytes, o.modified_at, o.etag, o.version_id,
+       r.id AS restoration_id, r.needs_review,
+       (SELECT v.verdict FROM review AS v WHERE v.restoration_id = r.id
+         ORDER BY v.reviewed_at DESC, v.id DESC LIMIT 1) AS latest_verdict,
+       o.size_bytes, o.modified_at, o.etag, o.version_id,
        o.first_seen_at, o.last_seen_at, o.day
   FROM source_object AS o
   JOIN collection AS c ON c.id = o.collection_id

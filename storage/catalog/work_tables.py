@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 
 from storage.catalog.columns import BigId, day, metadata, one_of, reference, row_id
+from storage.records import FIDELITY
 
 run = Table(
     "run", metadata,
@@ -99,10 +100,15 @@ restoration = Table(
     Column("deleted_at", Text),
     Column("tries", Integer, nullable=False, server_default=text("0")),
     Column("set_aside_at", Text),
+    *(Column(name, Float(53)) for name in FIDELITY),
+    Column("needs_review", Integer, nullable=False, server_default=text("0")),
+    Column("review_reasons", Text),
     day("finished_at"),
     UniqueConstraint("photo_id", "work_hash"),
     Index("ix_restoration_set_aside", "photo_id", "work_hash",
           sqlite_where=text("set_aside_at IS NOT NULL"), postgresql_where=text("set_aside_at IS NOT NULL")),
+    Index("ix_restoration_needs_review", "finished_at", "id",
+          sqlite_where=text("needs_review = 1"), postgresql_where=text("needs_review = 1")),
     Index("ix_restoration_photo_id_finished_at", "photo_id", "finished_at", "id"),
     Index("ix_restoration_finished_at", "finished_at", "id"),
     Index("ix_restoration_day", "day", "finished_at", "id"),

@@ -33,6 +33,18 @@ RESTORATION_WORDS: Mapping[str, str] = {
     "mask_coverage": "Share of the pixels that the mask marks as damaged, 0 to 1; null where it failed.",
     "change_outside_mask": "Mean absolute change outside the mask, in levels of 255; null where it failed.",
     "mean_change": "Mean absolute change of the whole photo, in levels of 255; null where it failed.",
+    "delta_e_mean": "Mean CIEDE2000 colour difference outside the mask, about 1 is just visible; null if not measured.",
+    "delta_e_p95": "Its 95th percentile; null if not measured.",
+    "tone_free_delta_e_mean": "The mean, once the best smooth tone map is taken off; null if not measured.",
+    "tone_free_delta_e_p95": "The 95th percentile, likewise tone-free; null if not measured.",
+    "gradient_correlation": "Of the gradients before and after outside the mask, -1 to 1: 1 is the same structure; "
+    "null if not measured.",
+    "clipped_black_growth": "Growth of the share of values at 0, outside the mask; null if not measured.",
+    "clipped_white_growth": "Growth of the share of values at full white, outside the mask; null if not measured.",
+    "added_chroma": "Mean CIELAB chroma added to a neutral photo, which must be 0; null if not measured.",
+    "changed_share": "Share of pixels that changed by more than 1/255; null if not measured.",
+    "needs_review": "1 where a figure is past a limit, so that a person must accept it before it is published; else 0.",
+    "review_reasons": "Which figures are past which limits, in words; null where none is.",
     "report": "JSON object of further figures of the restoration.",
     "seconds": "Seconds that the restoration took, without reading and writing; null if unknown.",
     "megapixels": "Size of the photo in millions of pixels; null if unknown.",
@@ -145,7 +157,7 @@ WORK_WORDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
         {"release_id": "The release.", "training_run_id": "A training run that went into it."},
     ),
     "review": (
-        "A person's verdict on a restoration; the latest one counts.",
+        "A person's verdict on a restoration; the latest one counts. Written by oldphoto review.",
         {
             "id": ROW_ID,
             "restoration_id": "The restoration that was looked at.",

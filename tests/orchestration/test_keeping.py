@@ -98,6 +98,7 @@ def test_a_withdrawn_photo_is_deleted_everywhere_and_never_restored(archive: Arc
     assert "box/photo-000.png.png" in archive.shown()
     assert publish(str(shown), home=str(archive.home)).totals() == {
         "published": 1, "replaced": 0, "unchanged": 2, "removed": 0, "foreign": 0, "failed": 0,
+        "needs_review": 0, "rejected": 0,
     }  # fmt: skip
     agents = archive.ask("SELECT type, agent FROM event_history WHERE type IN ('withdrawal', 'hold') ORDER BY event_id")
     assert agents == [("withdrawal", "Ada"), ("hold", "Eva")]
@@ -174,6 +175,7 @@ def test_publishing_is_incremental_and_leaves_what_others_put_there(archive: Arc
     second = publish(str(shown), home=str(archive.home), source=str(archive.source))
     assert second.totals() == {
         "published": 1, "replaced": 0, "unchanged": 1, "removed": 1, "foreign": 0, "failed": 0,
+        "needs_review": 0, "rejected": 0,
     }  # fmt: skip
     assert files_below(shown) == {"box/photo-000.png", "box/photo-001.png", MANIFEST}
     assert fingerprints(shown)["box/photo-000.png"] == times["box/photo-000.png"]
