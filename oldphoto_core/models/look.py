@@ -57,6 +57,11 @@ class Glance:
     tokens: Tensor
     token_intact: Tensor
 
+    def to(self, device: torch.device) -> Glance:
+        """Gives the glance on another device."""
+        tone = Tone(**{name: value.to(device) for name, value in vars(self.tone).items()})
+        return Glance(tone, self.condition.to(device), self.tokens.to(device), self.token_intact.to(device))
+
     def repeat(self, count: int) -> Glance:
         """Gives a glance for `count` tiles of one photo (B must be 1)."""
         tone = Tone(**{name: value.expand(count, *value.shape[1:]) for name, value in vars(self.tone).items()})

@@ -1,15 +1,22 @@
 """Joining a restoration with its original: kept tone, mended scratches only, and monochrome by construction.
 
-All arrays are float32 in [0, 1], (H, W, 3) unless said otherwise.
+All arrays are float32 in [0, 1], (H, W, 3) unless said otherwise. What is done to a pixel depends on nothing farther
+away than `MEND_REACH_PX`, so that tiles give what the whole photo gives.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-_FIT_PX = 512  # tone is fitted on a reduction to about this size: it is smooth
+
+_CARRY_SIGMAS_PX = (3.0, 9.0, 27.0)
+_FEATHER_REACH_PX = 4
+MEND_REACH_PX = round(4 * _CARRY_SIGMAS_PX[-1]) + 1 + _FEATHER_REACH_PX
+"""How far away a pixel may change what `mend_scratches` with `repair_weight` makes of another."""
 
 
 def as_grey(image: np.ndarray) -> np.ndarray:
@@ -17,24 +24,40 @@ def as_grey(image: np.ndarray) -> np.ndarray:
     return np.repeat((image @ LUMA)[:, :, None], 3, axis=2)
 
 
-def keep_tone(original: np.ndarray, restored: np.ndarray, mask: np.ndarray, *, monochrome: bool) -> np.ndarray:
-    """Gives the restoration in the tone of the original: contrast, cast and toning stay as the print shows them.
+@dataclass(frozen=True)
+class ToneFit:
+    """The way back from a restoration's tone to its print's.
 
-    A colour photo gets the best 3x4 colour map from restored to original over intact pixels; a monochrome one a cubic
-    of luma for each channel, so that sepia stays exactly the print's sepia.
+    Attributes:
+        numbers: (4, 3): of powers of luma and one where monochrome, else of the colour and one.
+        monochrome: whether luma alone decides, so that sepia stays exactly the print's sepia.
     """
-    scale = min(1.0, _FIT_PX / max(original.shape[:2]))
-    size = (max(1, round(original.shape[1] * scale)), max(1, round(original.shape[0] * scale)))
-    small_original = cv2.resize(original, size, interpolation=cv2.INTER_AREA)
-    small_restored = cv2.resize(restored, size, interpolation=cv2.INTER_AREA)
-    intact = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).ravel() < 0.1
+
+    numbers: np.ndarray
+    monochrome: bool
+
+    def apply(self, restored: np.ndarray) -> np.ndarray:
+        """Gives the restoration in the print's tone, clipped to [0, 1]."""
+        toned = _tone_features(restored.reshape(-1, 3), monochrome=self.monochrome) @ self.numbers
+        return np.clip(toned.reshape(restored.shape), 0, 1)
+
+
+def fit_tone(original: np.ndarray, restored: np.ndarray, mask: np.ndarray, *, monochrome: bool) -> ToneFit:
+    """Gives the best way back over intact pixels of small copies.
+
+    A colour photo gets a 3x4 colour map from restored to original; a monochrome one a cubic of luma for each channel.
+
+    Args:
+        original, restored: a few hundred pixels a side: tone is smooth.
+        mask: (H, W), 1 where damaged.
+        monochrome: whether the photo has no colours of its own.
+    """
+    intact = mask.ravel() < 0.1
     if intact.sum() < 64:
         intact[:] = True
-    features = _tone_features(small_restored.reshape(-1, 3), monochrome=monochrome)
-    target = small_original.reshape(-1, 3)
-    fit, *_ = np.linalg.lstsq(features[intact], target[intact], rcond=None)
-    toned = _tone_features(restored.reshape(-1, 3), monochrome=monochrome) @ fit.astype(np.float32)
-    return np.clip(toned.reshape(restored.shape), 0, 1)
+    features = _tone_features(restored.reshape(-1, 3)[intact], monochrome=monochrome)
+    fit, *_ = np.linalg.lstsq(features, original.reshape(-1, 3)[intact], rcond=None)
+    return ToneFit(fit.astype(np.float32), monochrome)
 
 
 def _tone_features(pixels: np.ndarray, *, monochrome: bool) -> np.ndarray:
@@ -61,8 +84,9 @@ def mend_scratches(original: np.ndarray, restored: np.ndarray, weight: np.ndarra
     """Gives the original with its damaged places taken from the restoration, in the tone of their surroundings.
 
     The difference between original and restoration, known around each damaged place, is carried smoothly into it, so
-    a repair does not show as a patch where the restoration also corrected the tone. Pixels of weight 0 are the
-    original's own, bit for bit.
+    a repair does not show as a patch where the restoration also corrected the tone. In the middle of a hole, farther
+    than about 100 pixels from anything intact, the restoration stands as it is. Pixels of weight 0 are the original's
+    own, bit for bit.
     """
     if not weight.any():
         return original.copy()
@@ -70,9 +94,10 @@ def mend_scratches(original: np.ndarray, restored: np.ndarray, weight: np.ndarra
     difference = (original - restored) * surroundings[:, :, None]
     carried = np.zeros_like(original)
     known = np.zeros_like(weight)
-    for sigma in (3.0, 9.0, 27.0, 81.0):  # the nearest surroundings that are there decide
-        share = cv2.GaussianBlur(surroundings, (0, 0), sigma)
-        mean = cv2.GaussianBlur(difference, (0, 0), sigma) / np.maximum(share, 1e-6)[:, :, None]
+    for sigma in _CARRY_SIGMAS_PX:  # the nearest surroundings that are there decide
+        side = 2 * round(4 * sigma) + 1
+        share = cv2.GaussianBlur(surroundings, (side, side), sigma)
+        mean = cv2.GaussianBlur(difference, (side, side), sigma) / np.maximum(share, 1e-6)[:, :, None]
         trust = np.clip(share * 4, 0, 1) * (1 - known)
         carried += mean * trust[:, :, None]
         known += trust

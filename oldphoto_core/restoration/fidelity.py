@@ -64,6 +64,8 @@ class RestorationReport:
         left_alone: True where the photo came back bit for bit.
         monochrome: `no`, `neutral` or `toned`: what the photo was taken for.
         mode, tone, strength: as asked for.
+        working_scale: scan pixels a side for one pixel that was repaired; 1: the scan as it is.
+        notes: what else a person should know, such as memory that ran out.
         fidelity: what was done to the photo, measured; None where it was left alone.
     """
 
@@ -80,6 +82,8 @@ class RestorationReport:
     tone: str
     strength: float
     fidelity: FidelityFigures | None = None
+    working_scale: int = 1
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Gives the report as plain values, for JSON."""

@@ -1,37 +1,29 @@
-"""The public way to restore a photo: one array in, one array, its mask and a report out."""
+"""The public way to restore a photo: one array in, one array, its mask and a report out; or a scan, strip by strip."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from oldphoto_core.color import is_neutral_grey, is_toned_grey
+from oldphoto_core.colour_space import WorkingColour
 from oldphoto_core.errors import ConfigError
-from oldphoto_core.models.network import RestorationNetwork, stack_windows
 from oldphoto_core.releases.bundle import LoadedRelease, load_release
 from oldphoto_core.releases.card import ReleaseCard, find_release
-from oldphoto_core.restoration.blending import as_grey, keep_tone, mend_scratches, repair_weight
-from oldphoto_core.restoration.fidelity import DAMAGED_ABOVE, RestorationReport, measure_change
-from oldphoto_core.restoration.fidelity_meter import FidelityMeter
-from oldphoto_core.restoration.pixels import checked, mask_to_tensor, quantise, to_array, to_tensor
-from oldphoto_core.restoration.tiling import Tile, map_tiles
+from oldphoto_core.restoration.fidelity import RestorationReport
+from oldphoto_core.restoration.networks import Networks
+from oldphoto_core.restoration.pixels import checked, checked_mask
+from oldphoto_core.restoration.repair import Mode, ToneChoice
+from oldphoto_core.restoration.scan import ArrayScan, Scan
+from oldphoto_core.restoration.scan_restoration import ScanRestoration, Wanted
 
-Mode = Literal["full", "scratches"]
-ToneChoice = Literal["correct", "keep"]
+__all__ = ["Mode", "RestorationResult", "Restorer", "ToneChoice"]
 
-TILE_PX = {"cpu": 1024, "cuda": 2048}
-"""Side of a tile's core where none is asked for."""
-LEAVE_ALONE_LEVELS = 1.0
-"""A photo without damage whose mean change would be below this many 8-bit levels comes back bit for bit."""
-LEAVE_ALONE_COVERAGE = 2e-4
-"""Share of damaged pixels up to which a photo counts as without damage."""
+TILE_PX = {"cpu": 2048, "cuda": 2048}
+"""Side of a tile's core, at most, where none is asked for."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +47,8 @@ class Restorer:
     def __init__(self, release: LoadedRelease, *, device: torch.device, tile_px: int | None = None) -> None:
         self.release = release
         self.device = device
-        self.tile_px = tile_px or TILE_PX.get(device.type, TILE_PX["cpu"])
+        self.tile_px = TILE_PX.get(device.type, TILE_PX["cpu"]) if tile_px is None else tile_px
+        self._networks = Networks(release, device=device, precision=self.precision)
 
     @classmethod
     def from_release(
@@ -71,7 +64,7 @@ class Restorer:
         Args:
             name_or_path: `default`, a release's name, or a folder with a card.
             device: `auto` (CUDA where there is one, else the CPU), `cpu`, `cuda`, `cuda:1`...
-            tile_px: side of a tile's core; None: 1024 on a CPU, 2048 on a GPU.
+            tile_px: side of a tile's core at most; None: 2048.
             search: folders that releases' names are looked up in.
 
         Raises:
@@ -92,13 +85,18 @@ class Restorer:
         """The precision convolutions are computed in on this device."""
         return "bfloat16" if self.device.type == "cuda" else "float32"
 
-    def detect(self, image: np.ndarray) -> np.ndarray:
+    def detect(
+        self, image: np.ndarray, *, icc_profile: bytes | None = None, scale: int | None = 1
+    ) -> np.ndarray:
         """Gives the probability of structured damage, (H, W) float32 in [0, 1], at full resolution.
 
         Args:
-            image: (H, W, 3) or (H, W), uint8 or uint16, sRGB.
+            image: (H, W, 3) or (H, W), uint8 or uint16.
+            icc_profile: what describes its values; None: sRGB.
+            scale: see `restore`.
         """
-        return self._detect(to_tensor(checked(image)))[0, 0].numpy()
+        begun = self._begin(image, None, Wanted(), icc_profile, scale)
+        return np.concatenate([rows for _, rows in begun.mask_rows()])
 
     def restore(
         self,
@@ -107,130 +105,66 @@ class Restorer:
         mode: Mode = "full",
         strength: float = 1.0,
         tone: ToneChoice = "correct",
+        *,
+        icc_profile: bytes | None = None,
+        scale: int | None = 1,
     ) -> RestorationResult:
         """Restores a photo.
 
         Args:
-            image: (H, W, 3) or (H, W), uint8 or uint16, sRGB; at least 32 x 32. It is not written to.
+            image: (H, W, 3) or (H, W), uint8 or uint16; at least 32 x 32. It is not written to.
             mask: (H, W), 1 where damaged (bool, or float in [0, 1]); None: detected.
             mode: `full` restores everything; `scratches` leaves each pixel outside the mask bit for bit.
             strength: 0 gives the input back, 1 the whole restoration.
             tone: `correct` undoes fading and toning; `keep` keeps the print's tone. `scratches` always keeps it.
+            icc_profile: what describes the image's values, and then the result's; None: sRGB.
+            scale: pixels a side for one pixel of a snapshot: it is repaired at 1/scale, and the repair is carried up;
+                None: estimated. 1, the photo as it is, until detail is shown to stay sharp enough.
 
         Raises:
             ConfigError: an argument cannot be right.
         """
-        started = time.perf_counter()
-        _check_choices(mode, strength, tone)
-        checked(image)
-        pixels = to_tensor(image)
-        damage = self._detect(pixels) if mask is None else mask_to_tensor(mask, image.shape[:2])
-        monochrome = _monochrome(image)
-        network_image, tiles = self._restore_tiles(pixels, self._acted_on(damage) if mask is None else damage)
+        wanted = Wanted(mode=mode, strength=strength, tone=tone)
+        begun = self._begin(image, mask, wanted, icc_profile, scale)
+        result, found = np.empty_like(image), np.empty(image.shape[:2], np.float32)
+        for part in begun.rows():
+            rows = slice(part.top, part.top + len(part.after))
+            result[rows], found[rows] = part.after, part.mask
+        report = begun.report()
+        if report.left_alone:
+            result = image.copy()
+        return RestorationResult(image=result, mask=found if mask is None else checked_mask(mask), report=report)
 
-        original = to_array(pixels)
-        restored = np.clip(to_array(network_image), 0, 1)
-        mask_array = damage[0, 0].numpy()
-        if monochrome != "no":
-            restored = as_grey(restored)
-        if mode == "scratches" or tone == "keep":
-            restored = keep_tone(original, restored, mask_array, monochrome=monochrome != "no")
-        if mode == "scratches":
-            weight = repair_weight(mask_array, threshold=self._threshold)
-            restored = mend_scratches(original, restored, weight)
-        if strength < 1:
-            restored = original + strength * (restored - original)
+    def begin(
+        self,
+        scan: Scan,
+        wanted: Wanted,
+        *,
+        mask: np.ndarray | None = None,
+        icc_profile: bytes | None = None,
+        scale: int | None = 1,
+    ) -> ScanRestoration:
+        """Begins to restore a scan of any size, which is then read and given back a strip at a time.
 
-        result = quantise(restored, image)
-        if mode == "scratches":
-            outside = weight <= 0
-            result[outside] = image[outside]
-        coverage = float((mask_array > DAMAGED_ABOVE).mean())
-        outside_change, mean_change = measure_change(image, result, mask_array)
-        if mask is None and coverage <= LEAVE_ALONE_COVERAGE and mean_change < LEAVE_ALONE_LEVELS:
-            result, outside_change, mean_change = image.copy(), 0.0, 0.0
-        left_alone = bool(np.array_equal(result, image))
-        meter = FidelityMeter(*mask_array.shape, monochrome=monochrome == "neutral")
-        meter.add(0, original, to_array(to_tensor(result)), mask_array)
-        report = RestorationReport(
-            seconds=time.perf_counter() - started,
-            device=_device_name(self.device),
-            precision=self.precision,
-            tiles=tiles,
-            mask_coverage=coverage,
-            change_outside_mask=outside_change,
-            mean_change=mean_change,
-            left_alone=left_alone,
-            monochrome=monochrome,
-            mode=mode,
-            tone="keep" if mode == "scratches" else tone,
-            strength=strength,
-            fidelity=None if left_alone else meter.figures(),
-        )
-        return RestorationResult(image=result, mask=mask_array, report=report)
-
-    @property
-    def _operating(self) -> Mapping[str, float]:
-        """The operating point that the release's card names."""
-        return self.card.card.get("operating", {})
-
-    @property
-    def _threshold(self) -> float:
-        return float(self._operating.get("mask_threshold", DAMAGED_ABOVE))
-
-    def _acted_on(self, probability: Tensor) -> Tensor:
-        """Gives the mask that the network is given: none below `mask_from`, full from `mask_sure` on, a ramp between.
-
-        A detector that is unsure everywhere makes the translation repaint texture that was never damaged.
+        Args:
+            scan: where its rows come from.
+            wanted: what is asked for.
+            mask, icc_profile, scale: as in `restore`.
         """
-        low, high = self._operating.get("mask_from", 0.0), self._operating.get("mask_sure", 1.0)
-        return ((probability - low) / (high - low)).clamp(0, 1)
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
-
-    @torch.inference_mode()
-    def _detect(self, pixels: Tensor) -> Tensor:
-        """Gives probabilities (1, 1, H, W) of an image (1, 3, H, W) in [-1, 1], both on the CPU."""
-        detector = self.release.detector
-
-        def probability(piece: Tensor, tile: Tile) -> Tensor:
-            with self._autocast():
-                return torch.sigmoid(detector(piece).float())
-
-        result, _ = map_tiles(
-            pixels,
-            probability,
-            outputs=1,
-            core_px=self.tile_px,
-            reach_px=detector.reach_px,
-            stride=detector.total_stride,
-            device=self.device,
+        return ScanRestoration(
+            scan,
+            self._networks,
+            wanted,
+            tile_px=self.tile_px,
+            mask=None if mask is None else checked_mask(mask, scan.shape[:2]),
+            colour=WorkingColour.of(icc_profile, channels=1 if len(scan.shape) == 2 else 3),
+            scale=scale,
         )
-        return result
 
-    @torch.inference_mode()
-    def _restore_tiles(self, pixels: Tensor, damage: Tensor) -> tuple[Tensor, int]:
-        """Gives the network's restoration (1, 3, H, W) on the CPU and the number of tiles."""
-        network: RestorationNetwork = self.release.network
-        height, width = pixels.shape[-2:]
-        with self._autocast():
-            glance = network.glance(pixels.to(self.device), damage.to(self.device))
-
-        def restore(piece: Tensor, tile: Tile) -> Tensor:
-            window = stack_windows([tile.window(height, width)], self.device)
-            with self._autocast():
-                return network.restore(piece[:, :3], piece[:, 3:], glance, window).float()
-
-        return map_tiles(
-            torch.cat([pixels, damage], dim=1),
-            restore,
-            outputs=3,
-            core_px=self.tile_px,
-            reach_px=network.reach_px,
-            stride=network.total_stride,
-            device=self.device,
-        )
+    def _begin(
+        self, image: np.ndarray, mask: np.ndarray | None, wanted: Wanted, icc: bytes | None, scale: int | None
+    ) -> ScanRestoration:
+        return self.begin(ArrayScan(checked(image)), wanted, mask=mask, icc_profile=icc, scale=scale)
 
 
 def _choose_device(device: str) -> torch.device:
@@ -243,22 +177,3 @@ def _choose_device(device: str) -> torch.device:
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device {device!r} was asked for, but PyTorch sees no CUDA here; use auto or cpu")
     return chosen
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def _check_choices(mode: str, strength: float, tone: str) -> None:
-    if mode not in ("full", "scratches"):
-        raise ConfigError(f"unknown mode {mode!r}; expected full or scratches")
-    if tone not in ("correct", "keep"):
-        raise ConfigError(f"unknown tone {tone!r}; expected correct or keep")
-    if not 0 <= strength <= 1:
-        raise ConfigError(f"strength must be from 0 to 1, found {strength}")
-
-
-def _monochrome(image: np.ndarray) -> str:
-    if image.ndim == 2 or is_neutral_grey(image):
-        return "neutral"
-    return "toned" if is_toned_grey(image) else "no"

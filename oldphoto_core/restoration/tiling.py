@@ -9,29 +9,37 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import cv2
+import numpy as np
 
 from oldphoto_core.errors import ConfigError
-from oldphoto_core.models.scratch_unet import pad_to_multiple
+from oldphoto_core.restoration.working import WorkingPhoto
+
+Box = tuple[int, int, int, int]
+"""Top, left, bottom, right, in pixels; half-open."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile of a photo, in pixels; half-open ranges.
+    """One tile of a photo.
 
     Attributes:
-        read: (top, left, bottom, right) of what the network is shown, halo included.
-        core: (top, left, bottom, right) of what is kept.
+        read: what the network is shown, halo included; may go beyond the photo to the next multiple of the stride.
+        core: what is kept.
     """
 
-    read: tuple[int, int, int, int]
-    core: tuple[int, int, int, int]
+    read: Box
+    core: Box
 
     def window(self, height: int, width: int) -> tuple[float, float, float, float]:
         """Gives `read` as fractions of a photo of this height and width."""
         top, left, bottom, right = self.read
         return top / height, left / width, bottom / height, right / width
+
+    def core_of(self, answer: np.ndarray) -> np.ndarray:
+        """Gives the core's part of an answer over what was read."""
+        top, left, bottom, right = self.core
+        return answer[top - self.read[0] : bottom - self.read[0], left - self.read[1] : right - self.read[1]]
 
 
 def round_up(value: int, multiple: int) -> int:
@@ -39,74 +47,70 @@ def round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-def plan_tiles(height: int, width: int, *, core_px: int | None, halo_px: int, stride: int) -> list[Tile]:
-    """Plans the tiles of a photo whose height and width are multiples of the stride.
+def plan_tiles(height: int, width: int, *, core_px: int | None, halo_px: int, stride: int) -> list[list[Tile]]:
+    """Plans the tiles of a photo.
 
     Args:
-        height, width: of the photo, padded to the stride.
-        core_px: side of a tile's core, rounded up to the stride; None: one tile.
+        height, width: of the photo.
+        core_px: side of a tile's core at most; the photo is shared out evenly. None: one tile.
         halo_px: pixels read around the core, rounded up to the stride.
         stride: the network's total stride.
 
     Returns:
-        Tiles in rows, whose cores cover the photo once.
+        Rows of tiles, whose cores cover the photo once. What is read ends at a multiple of the stride.
+
+    Raises:
+        ConfigError: `core_px` is less than 1.
     """
-    if core_px is None:
-        core_px = max(height, width)
-    if core_px < 1:
+    if core_px is not None and core_px < 1:
         raise ConfigError(f"a tile must be at least one pixel: expected tile_px >= 1, found {core_px}")
-    core, halo = round_up(core_px, stride), round_up(halo_px, stride)
-    return list(_tiles(height, width, core, halo))
+    halo = round_up(halo_px, stride)
+    across = list(_spans(width, core_px, halo, stride))
+    return [
+        [
+            Tile((top_read, left_read, bottom_read, right_read), (top, left, bottom, right))
+            for (left, right), (left_read, right_read) in across
+        ]
+        for (top, bottom), (top_read, bottom_read) in _spans(height, core_px, halo, stride)
+    ]
 
 
-def _tiles(height: int, width: int, core: int, halo: int) -> Iterator[Tile]:
-    for top in range(0, height, core):
-        bottom = min(top + core, height)
-        for left in range(0, width, core):
-            right = min(left + core, width)
-            read = (max(top - halo, 0), max(left - halo, 0), min(bottom + halo, height), min(right + halo, width))
-            yield Tile(read=read, core=(top, left, bottom, right))
+def _spans(
+    extent: int, core_px: int | None, halo: int, stride: int
+) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Core and read ranges along one side."""
+    padded = round_up(extent, stride)
+    most = round_up(core_px, stride) if core_px else padded
+    core = round_up(-(-padded // -(-padded // most)), stride)
+    for start in range(0, extent, core):
+        end = min(start + core, extent)
+        yield (start, end), (max(start - halo, 0), min(round_up(end, stride) + halo, padded))
 
 
-def map_tiles(
-    inputs: Tensor,
-    function: Callable[[Tensor, Tile], Tensor],
-    *,
-    outputs: int,
-    core_px: int | None,
-    reach_px: int | None,
-    stride: int,
-    device: torch.device,
-) -> tuple[Tensor, int]:
-    """Applies a network to a photo, tile by tile.
+def read_box(photo: WorkingPhoto, row: list[Tile]) -> np.ndarray:
+    """Gives what a row of tiles reads, over the photo's whole width: (h, W', 3) float32, its last pixels repeated."""
+    top, bottom, right = row[0].read[0], row[0].read[2], row[-1].read[3]
+    return fill_up(photo.between(top, min(bottom, photo.height)), bottom - top, right)
+
+
+def fill_up(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Gives the image with its last row and column repeated up to this height and width."""
+    below, right = height - image.shape[0], width - image.shape[1]
+    return cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE) if below or right else image
+
+
+def map_tiles(row: list[Tile], rows: np.ndarray, function: Callable[[np.ndarray, Tile], np.ndarray]) -> np.ndarray:
+    """Applies a function to each tile of a row and joins the cores.
 
     Args:
-        inputs: (1, C, H, W) float32 on the CPU; padded here to the stride by repeating the edge.
-        function: takes a tile's pixels (1, C, h, w) on the device and the tile; gives (1, outputs, h, w).
-        outputs: channels that the function gives.
-        core_px: side of a tile's core; None: the whole photo at once.
-        reach_px: the network's reach; None (it sees everywhere) means the whole photo at once.
-        stride: the network's total stride.
-        device: where the function works.
+        row: tiles beside each other.
+        rows: what they read, (h, W', ...).
+        function: takes a tile's pixels and the tile; gives an array over what was read.
 
     Returns:
-        (1, outputs, H, W) float32 on the CPU, and the number of tiles.
+        (core height, W, ...).
     """
-    padded, (height, width) = pad_to_multiple(inputs, stride)
-    tiles = plan_tiles(
-        padded.shape[2],
-        padded.shape[3],
-        core_px=None if reach_px is None else core_px,
-        halo_px=reach_px or 0,
-        stride=stride,
-    )
-    result = torch.empty(1, outputs, *padded.shape[2:])
-    for tile in tiles:
-        top, left, bottom, right = tile.read
-        piece = padded[:, :, top:bottom, left:right].to(device).contiguous(memory_format=torch.channels_last)
-        answer = function(piece, tile)
-        core_top, core_left, core_bottom, core_right = tile.core
-        result[:, :, core_top:core_bottom, core_left:core_right] = answer[
-            :, :, core_top - top : core_bottom - top, core_left - left : core_right - left
-        ].cpu()
-    return result[:, :, :height, :width], len(tiles)
+    pieces = [
+        tile.core_of(function(np.ascontiguousarray(rows[:, tile.read[1] : tile.read[3]]), tile)) for tile in row
+    ]
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1)

@@ -9,29 +9,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oldphoto_core.errors import ConfigError
-from oldphoto_core.models.network import stack_windows
-from oldphoto_core.models.presets import build_detector, build_restoration, preset
-from oldphoto_core.restoration.tiling import map_tiles, plan_tiles, round_up
+from oldphoto_core.models.presets import build_detector, preset
+from oldphoto_core.restoration.tiling import map_tiles, plan_tiles, read_box, round_up
+from oldphoto_core.restoration.working import ReducedPhoto
 
 STRIDE = 16
 
 
 @given(
-    height=st.integers(1, 40),
-    width=st.integers(1, 40),
+    height=st.integers(1, 640),
+    width=st.integers(1, 640),
     core_px=st.integers(1, 300),
     halo_px=st.integers(0, 200),
 )
-def test_cores_cover_the_photo_once_and_lie_on_the_stride(height, width, core_px, halo_px):
-    height, width = height * STRIDE, width * STRIDE
+def test_cores_cover_the_photo_once_and_reading_starts_on_the_stride(height, width, core_px, halo_px):
     covered = np.zeros((height, width), dtype=int)
-    for tile in plan_tiles(height, width, core_px=core_px, halo_px=halo_px, stride=STRIDE):
-        assert all(edge % STRIDE == 0 for edge in (*tile.read, *tile.core))
-        top, left, bottom, right = tile.core
-        covered[top:bottom, left:right] += 1
-        for edge, outer, limit in zip(tile.core, tile.read, (0, 0, height, width), strict=True):
-            assert outer == limit or abs(edge - outer) >= halo_px
+    limits = (0, 0, round_up(height, STRIDE), round_up(width, STRIDE))
+    for row in plan_tiles(height, width, core_px=core_px, halo_px=halo_px, stride=STRIDE):
+        assert len({(tile.core[0], tile.core[2], tile.read[0], tile.read[2]) for tile in row}) == 1
+        for tile in row:
+            assert all(edge % STRIDE == 0 for edge in tile.read)
+            top, left, bottom, right = tile.core
+            assert max(bottom - top, right - left) <= round_up(core_px, STRIDE)
+            covered[top:bottom, left:right] += 1
+            for edge, outer, limit in zip(tile.core, tile.read, limits, strict=True):
+                assert outer == limit or abs(edge - outer) >= halo_px
     assert (covered == 1).all()
+
+
+def test_a_photo_is_shared_out_evenly():
+    """A photo a little larger than a tile is two halves, not a tile and a strip that is mostly halo."""
+    [row] = plan_tiles(64, 1040, core_px=1024, halo_px=160, stride=STRIDE)
+    assert [tile.core[3] - tile.core[1] for tile in row] == [528, 512]
 
 
 def test_a_tile_of_no_size_is_refused():
@@ -53,34 +62,25 @@ def awake(module):
     return module.eval()
 
 
+def over_tiles(photo: ReducedPhoto, function, *, core_px, halo_px) -> tuple[np.ndarray, int]:
+    """The function over all tiles, joined, and their number."""
+    rows = plan_tiles(photo.height, photo.width, core_px=core_px, halo_px=halo_px, stride=STRIDE)
+    joined = np.concatenate([map_tiles(row, read_box(photo, row), function) for row in rows])
+    return joined, sum(map(len, rows))
+
+
 @pytest.mark.parametrize("size", [(200, 330), (97, 161)])
 def test_tiled_detection_equals_whole(size):
     detector = awake(build_detector(preset("archive")))
-    image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    common = {"outputs": 1, "reach_px": detector.reach_px, "stride": 16, "device": torch.device("cpu")}
-    with torch.inference_mode():
-        whole, one = map_tiles(image, lambda piece, _: detector(piece), core_px=None, **common)
-        tiled, many = map_tiles(image, lambda piece, _: detector(piece), core_px=64, **common)
-    assert one == 1 and many > 3
-    assert torch.allclose(whole, tiled, atol=1e-4)
+    photo = ReducedPhoto(np.random.default_rng(0).integers(0, 65_536, (*size, 3), dtype=np.uint16))
 
+    @torch.inference_mode()
+    def detect(piece, _):
+        return detector(torch.from_numpy(piece * 2 - 1).permute(2, 0, 1)[None])[0, 0].numpy()
 
-def test_tiled_restoration_equals_whole():
-    network = awake(build_restoration(preset("archive")))
-    generator = torch.Generator().manual_seed(0)
-    image = torch.rand(1, 3, 90, 600, generator=generator) * 2 - 1
-    mask = (torch.rand(1, 1, 90, 600, generator=generator) > 0.97).float()
-    glance = network.glance(image, mask)
-
-    def restore(piece, tile):
-        window = stack_windows([tile.window(90, 600)], "cpu")
-        return network.restore(piece[:, :3], piece[:, 3:], glance, window)
-
-    common = {"outputs": 3, "reach_px": network.reach_px, "stride": 16, "device": torch.device("cpu")}
-    with torch.inference_mode():
-        both = torch.cat([image, mask], dim=1)
-        whole, _ = map_tiles(both, restore, core_px=None, **common)
-        tiled, many = map_tiles(both, restore, core_px=96, **common)
-    assert many == 7
-    assert (whole - image).abs().mean() > 0.05, "the network must do something for this to say anything"
-    assert torch.allclose(whole, tiled, atol=1e-4)
+    whole, one = over_tiles(photo, detect, core_px=None, halo_px=detector.reach_px)
+    tiled, many = over_tiles(photo, detect, core_px=64, halo_px=detector.reach_px)
+    assert one == 1 and many > 3 and whole.shape == size
+    assert np.allclose(whole, tiled, atol=1e-4)
+    without, _ = over_tiles(photo, detect, core_px=64, halo_px=0)
+    assert not np.allclose(whole, without, atol=1e-4), "the halo must matter for this to say anything"

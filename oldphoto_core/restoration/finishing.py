@@ -1,0 +1,177 @@
+"""The last step: the repair is carried up to the scan's own scale, depth and colours.
+
+Of a scan that was taken as it is, the repaired rows are the result. Of one that was averaged down, the result is
+
+    out = T(x) + up(r - T(w)) - up(m) (T(x) - up(T(w)))
+
+with x the scan, w the working photo, r its restoration, T the photo's tone map (nothing where the tone is kept) and m
+the mask: outside the mask the scan keeps its own detail and takes the change alone, inside it the repair stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from oldphoto_core.colour_space import WorkingColour
+from oldphoto_core.restoration.blending import as_grey
+from oldphoto_core.restoration.networks import Window
+from oldphoto_core.restoration.repair import Repair
+from oldphoto_core.restoration.scan import RollingRows, Scan
+from oldphoto_core.restoration.working import DirectPhoto, ReducedPhoto, as_float, seen_by_networks
+
+_BLOCK_PIXELS = 1_500_000
+"""Pixels of the scan that are finished at once."""
+_CONTEXT = 3
+"""Working rows beside a block that its enlargement looks at."""
+
+
+@dataclass(frozen=True)
+class FinishedRows:
+    """Some rows of the result.
+
+    Attributes:
+        top: the first of them.
+        before, after: of the scan's shape and dtype.
+        mask: (h, W) float32 in [0, 1], at the scan's scale.
+    """
+
+    top: int
+    before: np.ndarray
+    after: np.ndarray
+    mask: np.ndarray
+
+    def below(self, row: int) -> FinishedRows | None:
+        """Gives what of it lies at this row or below; None where nothing does."""
+        skip = max(0, row - self.top)
+        if skip >= len(self.after):
+            return None
+        return FinishedRows(self.top + skip, self.before[skip:], self.after[skip:], self.mask[skip:])
+
+
+@dataclass(frozen=True)
+class Finisher:
+    """Makes rows of the result of rows of the repair.
+
+    Attributes:
+        scan: the photo as it is stored.
+        colour: how its values become sRGB and back.
+        scale: scan pixels a side for one working pixel.
+        repair: how working rows are restored.
+        strength: 0 gives the scan back, 1 the whole restoration.
+    """
+
+    scan: Scan
+    colour: WorkingColour
+    scale: int
+    repair: Repair
+    strength: float
+
+    def rows(self, photo: DirectPhoto | ReducedPhoto) -> Iterator[FinishedRows]:
+        """Restores the whole photo, from its top."""
+        if isinstance(photo, DirectPhoto):
+            yield from self._as_it_is(photo)
+        else:
+            yield from self._carried_up(photo)
+
+    def _as_it_is(self, photo: DirectPhoto) -> Iterator[FinishedRows]:
+        scan = RollingRows(self.scan)
+        mask = self.repair.found.mask
+        step = max(1, _BLOCK_PIXELS // photo.width)
+        for repaired in self.repair.rows(photo):
+            for start in range(0, len(repaired.image), step):
+                part = slice(start, start + step)
+                top, image = repaired.top + start, as_float(repaired.image[part])
+                before = scan.between(top, top + len(image))
+                probability = mask[top : top + len(image)].astype(np.float32) / 255
+                weight = None if repaired.weight is None else repaired.weight[part]
+                yield self._finished(top, before, image, probability, weight)
+
+    def _carried_up(self, photo: ReducedPhoto) -> Iterator[FinishedRows]:
+        image = np.empty_like(photo.pixels)
+        weight = None if self.repair.mode == "full" else np.empty(photo.pixels.shape[:2], np.float32)
+        for repaired in self.repair.rows(photo):
+            part = slice(repaired.top, repaired.top + len(repaired.image))
+            image[part] = repaired.image
+            if weight is not None and repaired.weight is not None:
+                weight[part] = repaired.weight
+        height, width = self.scan.shape[:2]
+        step = max(1, _BLOCK_PIXELS // (width * self.scale))
+        for top in range(0, photo.height, step):
+            bottom = min(top + step, photo.height)
+            first, last = max(top - _CONTEXT, 0), min(bottom + _CONTEXT, photo.height)
+            rows = slice(first, last)
+            before = self.scan.rows(top * self.scale, min(bottom * self.scale, height))
+            seen = seen_by_networks(before, self.colour)
+            codes = self.repair.found.mask[rows].astype(np.float32) / 255
+            window = (first / photo.height, 0.0, last / photo.height, 1.0)
+            working = self._toned(as_float(photo.pixels[rows]), window)
+            share = self.repair.found.acted_on(self.repair.networks, self.repair.found.mask[rows])
+            if weight is not None:
+                share = weight[rows]
+            small = np.dstack([as_float(image[rows]) - working, working, share, codes])
+            large = self._enlarged(small, top - first, bottom - top)[: len(before), :width]
+            change, soft, share_up, mask_up = large[:, :, :3], large[:, :, 3:6], large[:, :, 6], large[:, :, 7]
+            share_up = np.clip(share_up, 0, 1)
+            sharp = self._toned(seen, self._window_of(photo, top, len(before)))
+            restored = sharp + change - share_up[:, :, None] * (sharp - soft)
+            if self.repair.is_monochrome and not self.repair.keeps_tone:
+                restored = as_grey(restored)
+            yield self._finished(
+                top * self.scale,
+                before,
+                np.clip(restored, 0, 1),
+                np.clip(mask_up, 0, 1),
+                None if weight is None else np.where(share_up > 1e-3, share_up, 0),
+            )
+
+    def _enlarged(self, rows: np.ndarray, above: int, height: int) -> np.ndarray:
+        """Gives working rows (h, W, 8) at the scan's scale, without their context: cubic between pixels' centres."""
+        size = (rows.shape[1] * self.scale, rows.shape[0] * self.scale)
+        parts = [
+            cv2.resize(np.ascontiguousarray(rows[:, :, at : at + 4]), size, interpolation=cv2.INTER_CUBIC)
+            for at in (0, 4)
+        ]
+        return np.dstack(parts)[above * self.scale : (above + height) * self.scale]
+
+    def _window_of(self, photo: ReducedPhoto, top: int, height: int) -> Window:
+        """Where some rows of the scan lie, as fractions of the working photo."""
+        across = self.scan.shape[1] / (photo.width * self.scale)
+        return top / photo.height, 0.0, (top + height / self.scale) / photo.height, across
+
+    def _toned(self, image: np.ndarray, window: Window) -> np.ndarray:
+        if self.repair.keeps_tone:
+            return image
+        return self.repair.networks.tone(image, self.repair.found.glance, window)
+
+    def _finished(
+        self, top: int, before: np.ndarray, restored: np.ndarray, mask: np.ndarray, weight: np.ndarray | None
+    ) -> FinishedRows:
+        """Gives rows in the scan's own values: what lies outside sRGB comes through, and what is kept is kept."""
+        stored = before if self.colour.is_srgb and self.strength == 1 else None
+        original = seen_by_networks(before, self.colour) if stored is None else None
+        if self.strength < 1:
+            assert original is not None
+            restored = original + np.float32(self.strength) * (restored - original)
+        if before.ndim == 2:
+            restored = restored[:, :, 0]
+        if not self.colour.is_srgb:
+            assert original is not None
+            unbounded = self.colour.to_srgb(before)
+            beyond = unbounded - np.clip(unbounded, 0, 1)
+            repaired = mask if before.ndim == 2 else mask[:, :, None]
+            restored = self.colour.from_srgb(restored + beyond * (1 - repaired))
+        after = quantised(restored, before.dtype)
+        if weight is not None:
+            intact = weight <= 0
+            after[intact] = before[intact]
+        return FinishedRows(top, before, after, mask)
+
+
+def quantised(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Gives values in [0, 1] as levels of uint8 or uint16, rounded to the nearest, ends clipped."""
+    most = np.iinfo(dtype).max
+    return np.clip(np.rint(values.astype(np.float64) * most), 0, most).astype(dtype)

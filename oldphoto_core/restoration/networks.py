@@ -1,0 +1,128 @@
+"""A release's networks on one device: pieces of a photo in, pieces out, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from oldphoto_core.models.look import Glance
+from oldphoto_core.models.network import RestorationNetwork, stack_windows
+from oldphoto_core.releases.bundle import LoadedRelease
+from oldphoto_core.restoration.fidelity import DAMAGED_ABOVE
+
+Window = tuple[float, float, float, float]
+"""Top, left, bottom, right as fractions of the whole photo."""
+
+
+class Networks:
+    """Detector, look, VAEs and translation of a release, ready to be given pieces.
+
+    Attributes:
+        device: where they compute.
+        precision: `float32` or `bfloat16`, of convolutions.
+        mask_threshold: probability from which `scratches` mode mends.
+    """
+
+    def __init__(self, release: LoadedRelease, *, device: torch.device, precision: str) -> None:
+        self._release = release
+        self.device = device
+        self.precision = precision
+        operating: Mapping[str, float] = release.card.card.get("operating", {})
+        self.mask_threshold = float(operating.get("mask_threshold", DAMAGED_ABOVE))
+        self._low, self._high = float(operating.get("mask_from", 0.0)), float(operating.get("mask_sure", 1.0))
+
+    def on_cpu(self) -> Networks:
+        """Gives a copy that computes on the CPU."""
+        release = replace(
+            self._release,
+            detector=deepcopy(self._release.detector).cpu(),
+            network=deepcopy(self._release.network).cpu(),
+        )
+        return Networks(release, device=torch.device("cpu"), precision="float32")
+
+    @property
+    def detector_reach_px(self) -> int | None:
+        """How far a pixel may change the detector's answer; None: any distance."""
+        return self._release.detector.reach_px
+
+    @property
+    def reach_px(self) -> int | None:
+        """How far a pixel may change the restoration, for a given glance; None: any distance."""
+        return self._network.reach_px
+
+    @property
+    def stride(self) -> int:
+        """Pieces start, and end, at multiples of so many pixels."""
+        return max(self._network.total_stride, self._release.detector.total_stride)
+
+    @property
+    def _network(self) -> RestorationNetwork:
+        return self._release.network
+
+    def acted_on(self, probability: np.ndarray) -> np.ndarray:
+        """Gives the mask that the translation is shown: none below `mask_from`, full from `mask_sure`, a ramp between.
+
+        A detector that is unsure everywhere makes the translation repaint texture that was never damaged.
+        """
+        return np.clip((probability - self._low) / (self._high - self._low), 0, 1)
+
+    @torch.inference_mode()
+    def detect(self, piece: np.ndarray) -> np.ndarray:
+        """Gives the probability of damage (h, w) float32 of a piece (h, w, 3) float32 in [0, 1]."""
+        with self._autocast():
+            logits = self._release.detector(self._to_device(piece * 2 - 1))
+        return torch.sigmoid(logits.float())[0, 0].cpu().numpy()
+
+    @torch.inference_mode()
+    def glance(self, thumbnail: Tensor, thumbnail_mask: Tensor) -> Glance | None:
+        """Looks once at a whole photo: (1, 3, 64, 64) in [-1, 1] and (1, 1, 64, 64) in [0, 1]; None without a look."""
+        look = self._network.look
+        if look is None:
+            return None
+        with self._autocast():
+            return look(thumbnail.to(self.device), thumbnail_mask.to(self.device))
+
+    @torch.inference_mode()
+    def restore(self, piece: np.ndarray, mask: np.ndarray, glance: Glance | None, window: Window) -> np.ndarray:
+        """Restores a piece.
+
+        Args:
+            piece: (h, w, 3) float32 in [0, 1].
+            mask: (h, w) float32 in [0, 1], as acted on.
+            glance: of the whole photo.
+            window: where the piece lies in the photo.
+
+        Returns:
+            (h, w, 3) float32, clipped to [0, 1].
+        """
+        with self._autocast():
+            restored = self._network.restore(
+                self._to_device(piece * 2 - 1),
+                self._to_device(mask[:, :, None]),
+                glance,
+                stack_windows([window], self.device),
+            )
+        return _to_array(restored.float())
+
+    @torch.inference_mode()
+    def tone(self, piece: np.ndarray, glance: Glance | None, window: Window) -> np.ndarray:
+        """Gives a piece (h, w, 3) float32 in [0, 1] with the photo's tone map alone applied, clipped to [0, 1]."""
+        image = self._to_device(piece * 2 - 1)
+        return _to_array(self._network.toned(image, glance, stack_windows([window], self.device)).float())
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    def _to_device(self, piece: np.ndarray) -> Tensor:
+        """Gives (1, C, h, w) channels-last of (h, w, C): the same memory order."""
+        flat = torch.from_numpy(np.ascontiguousarray(piece, np.float32))
+        return flat.permute(2, 0, 1)[None].to(self.device).contiguous(memory_format=torch.channels_last)
+
+
+def _to_array(image: Tensor) -> np.ndarray:
+    return ((image[0].permute(1, 2, 0) + 1) / 2).clamp(0, 1).cpu().contiguous().numpy()

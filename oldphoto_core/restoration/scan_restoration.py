@@ -1,0 +1,208 @@
+"""One photo on its way: surveyed, restored from its top to its bottom, and reported on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+
+from oldphoto_core.colour_space import WorkingColour
+from oldphoto_core.errors import ConfigError
+from oldphoto_core.restoration.fidelity import RestorationReport, measure_change
+from oldphoto_core.restoration.fidelity_meter import FidelityMeter
+from oldphoto_core.restoration.finishing import FinishedRows, Finisher
+from oldphoto_core.restoration.memory import ease, is_out_of_memory
+from oldphoto_core.restoration.networks import Networks
+from oldphoto_core.restoration.repair import Mode, Repair, ToneChoice
+from oldphoto_core.restoration.scale import LARGEST_SCALE, snapshot_scale
+from oldphoto_core.restoration.scan import Scan
+from oldphoto_core.restoration.survey import Survey, reduced_mask, survey
+from oldphoto_core.restoration.working import seen_by_networks, working_photo
+
+LEAVE_ALONE_LEVELS = 1.0
+"""A photo without damage whose mean change would be below this many 8-bit levels comes back bit for bit."""
+LEAVE_ALONE_COVERAGE = 2e-4
+"""Share of damaged pixels up to which a photo counts as without damage."""
+_MASK_BLOCK_PIXELS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of a restoration.
+
+    Attributes:
+        mode: `full` or `scratches`.
+        strength: 0 gives the scan back, 1 the whole restoration.
+        tone: `correct` or `keep`.
+
+    Raises:
+        ConfigError: a value that cannot be right.
+    """
+
+    mode: Mode = "full"
+    strength: float = 1.0
+    tone: ToneChoice = "correct"
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("full", "scratches"):
+            raise ConfigError(f"unknown mode {self.mode!r}; expected full or scratches")
+        if self.tone not in ("correct", "keep"):
+            raise ConfigError(f"unknown tone {self.tone!r}; expected correct or keep")
+        if not 0 <= self.strength <= 1:
+            raise ConfigError(f"strength must be from 0 to 1, found {self.strength}")
+
+
+class ScanRestoration:
+    """A photo that is being restored.
+
+    Attributes:
+        scale: scan pixels a side for one working pixel.
+    """
+
+    def __init__(
+        self,
+        scan: Scan,
+        networks: Networks,
+        wanted: Wanted,
+        *,
+        tile_px: int | None,
+        mask: np.ndarray | None,
+        colour: WorkingColour,
+        scale: int | None,
+    ) -> None:
+        """See `Restorer.begin`; `mask` is (H, W) float32 in [0, 1] at the scan's scale."""
+        self._started = time.perf_counter()
+        self._scan, self._networks, self._wanted, self._tile_px = scan, networks, wanted, tile_px
+        self._colour = colour
+        if scale is not None and not 1 <= scale <= LARGEST_SCALE:
+            raise ConfigError(f"scale: expected a whole number from 1 to {LARGEST_SCALE}, found {scale}")
+        self.scale = snapshot_scale(scan) if scale is None else scale
+        self._given = None if mask is None else reduced_mask(mask, self.scale)
+        self._photo = working_photo(scan, colour, self.scale)
+        self._found: Survey | None = None
+        self._notes: list[str] = []
+        self._sums = _Sums()
+        self._meter: FidelityMeter | None = None
+        self._tiles = 0
+
+    @property
+    def found(self) -> Survey:
+        """What the first pass found; made when first asked for."""
+        while self._found is None:
+            try:
+                self._found = survey(
+                    self._photo.again(),
+                    self._networks,
+                    tile_px=self._tile_px,
+                    mask=self._given,
+                    grey=len(self._scan.shape) == 2,
+                )
+            except (MemoryError, RuntimeError) as error:
+                self._ease(error)
+        return self._found
+
+    def rows(self) -> Iterator[FinishedRows]:
+        """Gives the result from its top to its bottom, every row once."""
+        done = 0
+        while done < self._scan.shape[0]:
+            repair = Repair(self._networks, self.found, self._tile_px, self._wanted.mode, self._wanted.tone)
+            finisher = Finisher(self._scan, self._colour, self.scale, repair, self._wanted.strength)
+            try:
+                for part in finisher.rows(self._photo.again()):
+                    fresh = part.below(done)
+                    if fresh is None:  # given before memory ran out
+                        continue
+                    done = fresh.top + len(fresh.after)
+                    self._measure(fresh)
+                    yield fresh
+            except (MemoryError, RuntimeError) as error:
+                self._ease(error)
+            else:
+                self._tiles = sum(map(len, repair.tiles(self._photo)))
+
+    def mask_rows(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Gives the mask at the scan's scale: the first row, and (h, W) float32 in [0, 1]."""
+        mask, (height, width) = self.found.mask, self._scan.shape[:2]
+        step = max(1, _MASK_BLOCK_PIXELS // (width * self.scale))
+        for top in range(0, len(mask), step):
+            bottom = min(top + step, len(mask))
+            first, last = max(top - 3, 0), min(bottom + 3, len(mask))
+            rows = mask[first:last].astype(np.float32) / 255
+            if self.scale > 1:
+                size = (rows.shape[1] * self.scale, rows.shape[0] * self.scale)
+                rows = np.clip(cv2.resize(rows, size, interpolation=cv2.INTER_CUBIC), 0, 1)
+            rows = rows[(top - first) * self.scale : (bottom - first) * self.scale, :width]
+            yield top * self.scale, rows[: height - top * self.scale]
+
+    def report(self) -> RestorationReport:
+        """Tells how it went, once all rows were had."""
+        wanted, sums = self._wanted, self._sums
+        assert sums.pixels == self._scan.shape[0] * self._scan.shape[1], "the report is made when all rows are done"
+        coverage = sums.damaged / sums.pixels
+        mean_change = sums.change / sums.pixels
+        outside = sums.change_outside / max(1, sums.pixels - sums.damaged)
+        is_slight = self._given is None and coverage <= LEAVE_ALONE_COVERAGE and mean_change < LEAVE_ALONE_LEVELS
+        left_alone = is_slight or not sums.is_changed
+        return RestorationReport(
+            seconds=time.perf_counter() - self._started,
+            device=_device_name(self._networks.device),
+            precision=self._networks.precision,
+            tiles=self._tiles,
+            mask_coverage=coverage,
+            change_outside_mask=0.0 if left_alone else outside,
+            mean_change=0.0 if left_alone else mean_change,
+            left_alone=left_alone,
+            monochrome=self.found.monochrome,
+            mode=wanted.mode,
+            tone="keep" if wanted.mode == "scratches" else wanted.tone,
+            strength=wanted.strength,
+            fidelity=None if left_alone or self._meter is None else self._meter.figures(),
+            working_scale=self.scale,
+            notes=tuple(self._notes),
+        )
+
+    def _measure(self, part: FinishedRows) -> None:
+        self._sums.add(part)
+        if self._meter is None:
+            is_neutral = self.found.monochrome == "neutral"
+            self._meter = FidelityMeter(*self._scan.shape[:2], monochrome=is_neutral)
+        before, after = (seen_by_networks(rows, self._colour) for rows in (part.before, part.after))
+        self._meter.add(part.top, before, after, part.mask)
+
+    def _ease(self, error: BaseException) -> None:
+        """Takes smaller tiles, or the CPU, where memory ran out; whatever else it was goes on up."""
+        eased = ease(self._networks, self._tile_px, max(self._photo.height, self._photo.width))
+        if not is_out_of_memory(error) or eased is None:
+            raise error
+        self._networks, self._tile_px, note = eased
+        self._notes.append(note)
+        if self._found is not None and self._found.glance is not None:
+            self._found = replace(self._found, glance=self._found.glance.to(self._networks.device))
+
+
+@dataclass
+class _Sums:
+    """What rows changed, added up."""
+
+    pixels: int = 0
+    damaged: int = 0
+    change: float = 0.0
+    change_outside: float = 0.0
+    is_changed: bool = False
+
+    def add(self, part: FinishedRows) -> None:
+        pixels, damaged = part.mask.size, int(np.count_nonzero(part.mask > 0.5))
+        outside, overall = measure_change(part.before, part.after, part.mask)
+        self.pixels += pixels
+        self.damaged += damaged
+        self.change += overall * pixels
+        self.change_outside += outside * (pixels - damaged)
+        self.is_changed = self.is_changed or overall > 0
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

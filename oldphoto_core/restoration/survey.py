@@ -1,0 +1,159 @@
+"""The first pass over a photo: where it is damaged, whether it has colours, and the one look at the whole of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from oldphoto_core.color import NEUTRAL_SPREAD, is_toned_grey
+from oldphoto_core.models.look import THUMBNAIL_PX, Glance, make_thumbnail
+from oldphoto_core.restoration.networks import Networks
+from oldphoto_core.restoration.tiling import map_tiles, plan_tiles, read_box
+from oldphoto_core.restoration.working import WorkingPhoto
+
+SMALL_PX = 512
+"""Longer side, at most, of the small copy that global things are judged by."""
+
+_COLOURED_SHARE = 0.001
+"""Share of pixels with colour from which a photo is not neutral: JPEG leaves a trace of it at edges of a grey one."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known of a photo before it is restored.
+
+    Attributes:
+        mask: (H, W) uint8 of the working photo, 255 times the probability of damage, or the mask that was given.
+        detected: whether the mask is the detector's.
+        glance: the look at the whole photo; None in `paper`.
+        monochrome: `no`, `neutral` or `toned`.
+        small: (h, w, 3) float32 in [0, 1], the photo averaged to at most 512 pixels.
+        small_mask: (h, w) float32, the mask averaged likewise.
+        tiles: tiles the detector was given.
+    """
+
+    mask: np.ndarray
+    detected: bool
+    glance: Glance | None
+    monochrome: str
+    small: np.ndarray
+    small_mask: np.ndarray
+    tiles: int
+
+    def acted_on(self, networks: Networks, mask: np.ndarray) -> np.ndarray:
+        """Gives float32 in [0, 1] of uint8 of the mask, as the translation is shown it."""
+        probability = mask.astype(np.float32) / 255
+        return networks.acted_on(probability) if self.detected else probability
+
+
+def survey(
+    photo: WorkingPhoto, networks: Networks, *, tile_px: int | None, mask: np.ndarray | None = None, grey: bool = False
+) -> Survey:
+    """Goes through a photo once.
+
+    Args:
+        photo: at working scale.
+        networks: of the release.
+        tile_px: side of a tile's core at most.
+        mask: (H, W) uint8 of working pixels; None: it is detected.
+        grey: whether the scan has one channel.
+    """
+    gathered = _Gathered(photo.height, photo.width)
+    found = np.empty((photo.height, photo.width), np.uint8) if mask is None else mask
+    reach = networks.detector_reach_px
+    rows_of_tiles = plan_tiles(
+        photo.height,
+        photo.width,
+        core_px=None if mask is None and reach is None else tile_px,
+        halo_px=0 if mask is not None else reach or 0,
+        stride=networks.stride,
+    )
+    for row in rows_of_tiles:
+        top, bottom = row[0].core[0], row[0].core[2]
+        rows = read_box(photo, row)
+        if mask is None:
+            probability = map_tiles(row, rows, lambda piece, _: networks.detect(piece))
+            found[top:bottom] = np.rint(probability * 255)
+        probability = found[top:bottom].astype(np.float32) / 255
+        core = rows[top - row[0].read[0] :][: bottom - top, : photo.width]
+        gathered.add(top, core, probability if mask is not None else networks.acted_on(probability))
+    small, small_mask = gathered.small()
+    return Survey(
+        mask=found,
+        detected=mask is None,
+        glance=networks.glance(*gathered.thumbnail()),
+        monochrome=gathered.monochrome(small, grey=grey),
+        small=small,
+        small_mask=small_mask,
+        tiles=sum(map(len, rows_of_tiles)),
+    )
+
+
+class _Gathered:
+    """Sums over the photo, so that the whole of it need never be held."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self._factor = max(1, -(-max(height, width) // SMALL_PX))
+        self._sums = np.zeros((-(-height // self._factor), -(-width // self._factor), 5), np.float64)
+        self._is_tiny = min(height, width) < THUMBNAIL_PX
+        self._columns: list[torch.Tensor] = []
+        self._colourful = 0
+        self._pixels = height * width
+
+    def add(self, top: int, rows: np.ndarray, mask: np.ndarray) -> None:
+        """Takes the next rows (h, W, 3) in [0, 1] and their mask (h, W) in [0, 1], as acted on."""
+        spread = rows.max(axis=2) - rows.min(axis=2)
+        self._colourful += int(np.count_nonzero(spread > NEUTRAL_SPREAD + 1e-5))
+        both = np.dstack([rows, mask, np.ones_like(mask)])
+        starts = np.arange(0, rows.shape[1], self._factor)
+        across = np.add.reduceat(both, starts, axis=1)  # (h, w, 5)
+        place = np.arange(top, top + len(rows)) // self._factor
+        first = np.flatnonzero(np.diff(place, prepend=-1))
+        self._sums[place[first]] += np.add.reduceat(across, first, axis=0)
+        self._columns.append(self._of_columns(rows, mask))
+
+    def _of_columns(self, rows: np.ndarray, mask: np.ndarray) -> torch.Tensor:
+        """Rows as they are, columns averaged to the thumbnail's: (1, 7, h, 64) of image, image x intact and mask."""
+        image = torch.from_numpy(rows * 2 - 1).permute(2, 0, 1)[None]
+        covered = torch.from_numpy(np.ascontiguousarray(mask))[None, None]
+        stacked = torch.cat([image, image * (1 - covered), covered], dim=1)
+        if self._is_tiny:
+            return stacked
+        return F.adaptive_avg_pool2d(stacked, (len(rows), THUMBNAIL_PX))
+
+    def thumbnail(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gives what `make_thumbnail` gives of the whole photo."""
+        stacked = torch.cat(self._columns, dim=2)
+        if self._is_tiny:
+            return make_thumbnail(stacked[:, :3], stacked[:, 6:])
+        pooled = F.adaptive_avg_pool2d(stacked, (THUMBNAIL_PX, THUMBNAIL_PX))
+        plain = stacked.mean(dim=(2, 3), keepdim=True)
+        weight = 1 - plain[:, 6:]
+        mean = torch.where(weight > 1e-4, plain[:, 3:6] / weight.clamp_min(1e-4), plain[:, :3])
+        share = 1 - pooled[:, 6:]
+        return torch.where(share > 1e-3, pooled[:, 3:6] / share.clamp_min(1e-3), mean), pooled[:, 6:]
+
+    def small(self) -> tuple[np.ndarray, np.ndarray]:
+        """Gives the photo and its mask, averaged to the small copy's size."""
+        means = (self._sums[:, :, :4] / self._sums[:, :, 4:]).astype(np.float32)
+        return np.ascontiguousarray(means[:, :, :3]), np.ascontiguousarray(means[:, :, 3])
+
+    def monochrome(self, small: np.ndarray, *, grey: bool) -> str:
+        """Gives `neutral`, `toned` or `no`."""
+        if grey or self._colourful < _COLOURED_SHARE * self._pixels:
+            return "neutral"
+        return "toned" if is_toned_grey(np.rint(small * 65_535).astype(np.uint16)) else "no"
+
+
+def reduced_mask(mask: np.ndarray, scale: int) -> np.ndarray:
+    """Gives a scan's mask (H, W) float32 in [0, 1] as uint8 of working pixels: the worst of each square."""
+    codes = np.rint(mask * 255).astype(np.uint8)
+    if scale == 1:
+        return codes
+    below, right = -mask.shape[0] % scale, -mask.shape[1] % scale
+    codes = cv2.copyMakeBorder(codes, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    return codes.reshape(codes.shape[0] // scale, scale, -1, scale).max(axis=(1, 3))

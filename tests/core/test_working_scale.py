@@ -1,0 +1,98 @@
+"""Scans far above snapshot scale: found out, repaired at their own scale, and their detail kept."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from oldphoto_core import Restorer
+from oldphoto_core.colour_space import WorkingColour
+from oldphoto_core.restoration.scale import snapshot_scale
+from oldphoto_core.restoration.scan import ArrayScan, RollingRows
+from oldphoto_core.restoration.working import working_photo
+
+
+@pytest.fixture(scope="module")
+def restorer() -> Restorer:
+    return Restorer.from_release("default", device="cpu", tile_px=256)
+
+
+def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """(H, W, 3) float32 in [0, 1] with detail at every scale, as scenes have: each octave as strong as the next."""
+    random = np.random.default_rng(seed)
+    image = np.full((height, width), 0.5, np.float32)
+    for octave in range(8):
+        side = (max(2, width >> octave), max(2, height >> octave))
+        layer = random.normal(0, 0.04, side[::-1]).astype(np.float32)
+        image += cv2.resize(layer, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(np.repeat(image[:, :, None], 3, axis=2), 0.02, 0.98)
+
+
+def scanned(image: np.ndarray, times: int) -> np.ndarray:
+    """The photo enlarged, with grain of the print and noise of the scanner; uint8."""
+    random = np.random.default_rng(1)
+    large = cv2.resize(image, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
+    grain = cv2.GaussianBlur(random.normal(0, 1, large.shape[:2]).astype(np.float32), (0, 0), float(times))
+    large += (0.02 / grain.std() * grain + random.normal(0, 0.004, grain.shape))[:, :, None].astype(np.float32)
+    return np.rint(np.clip(large, 0, 1) * 255).astype(np.uint8)
+
+
+def test_a_sharp_photo_is_taken_as_it_is():
+    assert snapshot_scale(ArrayScan(np.rint(photo(2200, 2600) * 255).astype(np.uint8))) == 1
+
+
+def test_a_snapshot_is_never_averaged_down():
+    assert snapshot_scale(ArrayScan(scanned(photo(250, 300), 4))) == 1
+
+
+def test_a_scratch_of_a_large_scan_is_mended_at_the_working_scale(restorer):
+    before = scanned(photo(160, 200), 4)
+    mask = np.zeros(before.shape[:2], np.float32)
+    mask[:, 380:392] = 1
+    before[:, 380:392] = 250
+    result = restorer.restore(before, mask=mask, tone="keep", scale=4)
+    assert result.report.working_scale == 4
+    assert result.image[:, 384:388].mean() < 200
+
+
+def test_scratches_mode_keeps_every_pixel_that_is_not_damaged_at_any_scale(restorer):
+    before = scanned(photo(100, 130), 3)
+    mask = np.zeros(before.shape[:2], np.float32)
+    mask[100:110, 50:300] = 1
+    result = restorer.restore(before, mask=mask, mode="scratches", scale=3)
+    far = cv2.dilate(mask, np.ones((61, 61))) == 0
+    assert np.array_equal(result.image[far], before[far])
+    assert not np.array_equal(result.image[102:108, 60:290], before[102:108, 60:290])
+
+
+def test_tiles_leave_no_seam_in_a_scan_that_was_averaged_down(restorer):
+    before = scanned(photo(120, 150), 4)
+    whole = Restorer(restorer.release, device=restorer.device, tile_px=4096).restore(before, scale=4).image
+    tiled = Restorer(restorer.release, device=restorer.device, tile_px=64).restore(before, scale=4).image
+    assert np.abs(whole.astype(int) - tiled.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 67), (101, 33)])
+def test_edges_that_fill_no_square_are_averaged_too(size):
+    scan = ArrayScan(np.full((*size, 3), 77, np.uint8))
+    reduced = working_photo(scan, WorkingColour.of(None, channels=3), 4)
+    assert (reduced.height, reduced.width) == (-(-size[0] // 4), -(-size[1] // 4))
+    assert np.allclose(reduced.between(0, reduced.height), 77 / 255, atol=1e-4)
+
+
+def test_rows_are_read_once_as_the_place_moves_down():
+    class Counting(ArrayScan):
+        read: list[tuple[int, int]] = []
+
+        def rows(self, top: int, bottom: int) -> np.ndarray:
+            self.read.append((top, bottom))
+            return super().rows(top, bottom)
+
+    pixels = np.arange(60, dtype=np.uint8).reshape(20, 3)
+    rolling = RollingRows(Counting(pixels))
+    for top, bottom in [(0, 6), (2, 10), (8, 12), (12, 20)]:
+        assert np.array_equal(rolling.between(top, bottom), pixels[top:bottom])
+    assert Counting.read == [(0, 0), (0, 6), (6, 10), (10, 12), (12, 20)]
+    with pytest.raises(ValueError, match="begin again"):
+        rolling.between(3, 5)
