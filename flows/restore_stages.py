@@ -58,6 +58,7 @@ def mend(job: RestoreJob, fetched: Fetched, restorer: Restorer) -> RestorationRe
         mode=job.parameters.mode,
         strength=job.parameters.strength,
         tone=job.parameters.tone,
+        icc_profile=fetched.master.icc_profile,
     )
 
 

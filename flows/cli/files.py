@@ -73,7 +73,12 @@ def restore_file(
     painted = None if mask is None else read_mask(mask.read_bytes(), photo.pixels.shape, str(mask))
     restorer = _restorer(settings)
     result = restorer.restore(
-        photo.pixels, mask=painted, mode=settings.mode, strength=settings.strength, tone=settings.tone
+        photo.pixels,
+        mask=painted,
+        mode=settings.mode,
+        strength=settings.strength,
+        tone=settings.tone,
+        icc_profile=photo.icc_profile,
     )
     data = encode_restored(result.image, photo, extension=extension)
     write_atomically(target, data, overwrite=overwrite)
@@ -105,7 +110,7 @@ def detect(
     from storage.local_files import write_atomically
 
     photo = _decode(source, settings)
-    found = _restorer(settings).detect(photo.pixels)
+    found = _restorer(settings).detect(photo.pixels, icc_profile=photo.icc_profile)
     write_atomically(mask, mask_png(found), overwrite=overwrite)
     typer.echo(f"{mask}: {float((found > 0.5).mean()):.2%} of the photo is damaged")
 
