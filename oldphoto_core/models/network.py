@@ -51,7 +51,7 @@ class RestorationNetwork(nn.Module):
         Returns:
             (B, 3, H, W) float32, about [-1, 1], not clipped.
         """
-        mean, _ = self.vae_x.encode(self.toned(image, glance, window))
+        mean = self.vae_x.encode_mean(self.toned(image, glance, window))
         return self.vae_y.decode(self.translation(mean, mask, glance))
 
     @property

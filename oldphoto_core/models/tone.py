@@ -130,12 +130,13 @@ class Tone:
     def _curves(self, value: Tensor) -> Tensor:
         """Applies each channel's monotone curve; the end pieces go on straight beyond 0 and 1."""
         scaled = value * SEGMENTS
+        slopes = self.slopes / SEGMENTS
         result = self.lift[:, :, None, None].expand_as(value)
         for piece in range(SEGMENTS):
             low = None if piece == 0 else 0.0
             high = None if piece == SEGMENTS - 1 else 1.0
             run = (scaled - piece) if low is None and high is None else (scaled - piece).clamp(low, high)
-            result = result + self.slopes[:, :, piece, None, None] * run / SEGMENTS
+            result = torch.addcmul(result, slopes[:, :, piece, None, None], run)
         return result
 
     def strength(self, amount: float) -> Tone:

@@ -14,6 +14,8 @@ from oldphoto_core.models.partial_nonlocal import PartialNonLocal, fuse
 
 MASK_STRIDE = 4
 """Image pixels a side for one latent place."""
+SQUARE = 64
+"""Latent places a side of the squares that the global branch runs on, on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,38 @@ class GatedTranslation(nn.Module):
         fine = fine + self.up_fine(middle)
         local = self.rho_local(fine, condition)
         damaged = F.max_pool2d(mask, MASK_STRIDE).to(local.dtype)  # (B, 1, h, w)
+        if not torch.is_grad_enabled() and local.device.type == "cpu":
+            return latent.float() + self.head(self._mended(fine, local, damaged, glance)).float()
         if torch.is_grad_enabled() or bool(damaged.any()):  # nothing damaged: eq. 10 leaves the local branch alone
-            gathered = self.nonlocal_block.from_tokens(fine, glance.tokens, glance.token_intact)
-            local = fuse(damaged, local, self.rho_global(fine + gathered, condition))
+            local = fuse(damaged, local, self._global(fine, glance))
         return latent.float() + self.head(local).float()
+
+    def _global(self, fine: Tensor, glance: Glance) -> Tensor:
+        """Gives rho_global(F + O) of eqs. 9 and 10, (B, C, h, w)."""
+        gathered = self.nonlocal_block.from_tokens(fine, glance.tokens, glance.token_intact)
+        return self.rho_global(fine + gathered, glance.condition)
+
+    def _mended(self, fine: Tensor, local: Tensor, damaged: Tensor, glance: Glance) -> Tensor:
+        """Gives eq. 10 with the global branch run only on squares in which something is damaged, and their rims."""
+        height, width = local.shape[2:]
+        rim = len(self.rho_global.blocks)  # the branch's reach
+        result = local.clone(memory_format=torch.channels_last)
+        for top, left in squares_with_damage(damaged):
+            rows, columns = slice(top, min(top + SQUARE, height)), slice(left, min(left + SQUARE, width))
+            above, before = min(top, rim), min(left, rim)
+            shown = fine[:, :, top - above : rows.stop + rim, left - before : columns.stop + rim]
+            answer = self._global(shown, glance)[
+                :, :, above : above + rows.stop - top, before : before + columns.stop - left
+            ]
+            result[:, :, rows, columns] = fuse(damaged[:, :, rows, columns], local[:, :, rows, columns], answer)
+        return result
+
+
+def squares_with_damage(damaged: Tensor) -> list[tuple[int, int]]:
+    """Gives (top, left) of each square of SQUARE places of (B, 1, h, w) in which any is above zero."""
+    any_photo = damaged.amax(dim=(0, 1))[None, None].float()  # (1, 1, h, w)
+    squares = F.max_pool2d(any_photo, SQUARE, ceil_mode=True)[0, 0]
+    return [(SQUARE * row, SQUARE * column) for row, column in (squares > 0).nonzero().tolist()]
 
 
 class ResidualTranslation(nn.Module):

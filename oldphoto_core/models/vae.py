@@ -49,6 +49,10 @@ class VAE(nn.Module, ABC):
         """Gives (mean, log-variance), each (B, C, H/4, W/4), of an image (B, 3, H, W) in [-1, 1]."""
 
     @abstractmethod
+    def encode_mean(self, image: Tensor) -> Tensor:
+        """Gives the mean of `encode` alone: what restoration uses."""
+
+    @abstractmethod
     def decode(self, latent: Tensor) -> Tensor:
         """Gives the image (B, 3, H, W), about [-1, 1] but not clipped, of a latent (B, C, H/4, W/4)."""
 
@@ -124,8 +128,13 @@ class LinearPathVAE(VAE):
 
     def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.encoder_blocks(self.encoder_in(image))
-        mean = self.to_latent(image).float() + self.encoder_mean(hidden).float()
-        return mean, self.encoder_logvar(hidden).float().clamp(-14.0, 4.0)
+        return self._mean(image, hidden), self.encoder_logvar(hidden).float().clamp(-14.0, 4.0)
+
+    def encode_mean(self, image: Tensor) -> Tensor:
+        return self._mean(image, self.encoder_blocks(self.encoder_in(image)))
+
+    def _mean(self, image: Tensor, hidden: Tensor) -> Tensor:
+        return self.to_latent(image).float() + self.encoder_mean(hidden).float()
 
     def decode(self, latent: Tensor) -> Tensor:
         linear = self.from_latent(latent)
@@ -165,6 +174,9 @@ class ResidualVAE(VAE):
     def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
         mean = self.encoder(image)
         return mean.float(), self.logvar(mean).float().clamp(-14.0, 4.0)
+
+    def encode_mean(self, image: Tensor) -> Tensor:
+        return self.encoder(image).float()
 
     def decode(self, latent: Tensor) -> Tensor:
         return self.decoder(latent).float()
