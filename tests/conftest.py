@@ -64,9 +64,12 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real headless Chromium; the test is skipped, and says why, where there is none."""
+    """A real headless Chromium; the test is skipped, and says why, where there is none.
+
+    One a module: while Playwright is open its event loop runs in this thread, and Prefect's calls then give coroutines.
+    """
     from playwright.sync_api import sync_playwright
 
     try:
