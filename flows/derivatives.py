@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from oldphoto_core.encoding import JPEG_MAX_XMP_BYTES
 from oldphoto_core.images import DecodedImage, encode_image
 from oldphoto_core.previews import difference_png, mask_png, preview_jpeg, to_eight_bits
+from oldphoto_core.xmp import DerivativeStatement, derivative_xmp
 from storage.errors import ObjectExists
 from storage.keys import WorkParameters, derivative_keys, derivative_prefix, sha256_hex
 from storage.objects import ObjectStore
@@ -17,6 +21,8 @@ from storage.records import PhotoWork, RestorationRecord
 
 if TYPE_CHECKING:
     from oldphoto_core import RestorationResult
+
+log = logging.getLogger(__name__)
 
 Extension = Literal["tif", "png", "jpg"]
 """Extensions of restored photos."""
@@ -29,10 +35,35 @@ def extension_for(output_format: str, *, master_format: str) -> Extension:
     return output_format  # type: ignore[return-value]
 
 
-def encode_restored(pixels: np.ndarray, master: DecodedImage, *, extension: Extension) -> bytes:
-    """The restored photo's file, with what belongs to the master's pixels carried over."""
+def statement_of(record: RestorationRecord) -> DerivativeStatement:
+    """What the derivative of this record says of itself in its XMP."""
+    return DerivativeStatement(
+        master_sha256=record.photo_sha256,
+        release=record.release,
+        weights_hash=record.weights_hash,
+        mode=record.mode,
+        tone=record.tone,
+        strength=record.strength,
+        software=f"oldphoto {record.code_version}",
+        restored=record.outcome == "restored",
+        mask=" ".join(filter(None, [record.mask_source, record.supplied_mask_sha256])),
+    )
+
+
+def encode_restored(
+    pixels: np.ndarray, master: DecodedImage, *, extension: Extension, statement: DerivativeStatement
+) -> bytes:
+    """The restored photo's file, with what belongs to the master carried over, and what it is said in its XMP.
+
+    The same pixels, master and statement give the same bytes.
+    """
     if extension == "jpg":
         pixels = to_eight_bits(pixels)
+    statement = replace(statement, pixels_sha256=hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest())
+    xmp = derivative_xmp(master.xmp, statement)
+    if extension == "jpg" and len(xmp) > JPEG_MAX_XMP_BYTES:
+        log.warning("The master's XMP (%d bytes) does not fit into a JPEG; only our own is written.", len(xmp))
+        xmp = derivative_xmp(None, statement)
     return encode_image(
         pixels,
         format=extension,
@@ -41,16 +72,25 @@ def encode_restored(pixels: np.ndarray, master: DecodedImage, *, extension: Exte
         exif=master.exif,
         alpha=None if extension == "jpg" else master.alpha,
         quality=95,
+        xmp=xmp,
+        iptc=master.iptc,
     )
 
 
 def write_derivatives(
-    store: ObjectStore, record: RestorationRecord, *, restored: bytes, before: np.ndarray, result: RestorationResult
+    store: ObjectStore,
+    record: RestorationRecord,
+    *,
+    restored: bytes,
+    before: np.ndarray,
+    result: RestorationResult,
+    icc_profile: bytes | None = None,
 ) -> RestorationRecord:
     """Writes all but `provenance.json`, and gives the record with their keys and hashes.
 
     Another attempt that made the same restored bytes shares these keys, while its mask may differ: what stands already
-    is left and taken over, so that a record's hashes are always those of what stands.
+    is left and taken over, so that a record's hashes are always those of what stands. `icc_profile` describes the
+    pixels, those before and those restored; the preview is in sRGB.
 
     Raises:
         storage.errors.ObjectStoreError: the store does not take them.
@@ -70,7 +110,7 @@ def write_derivatives(
         difference_key=keys.difference,
         difference_sha256=_write_or_adopt(store, keys.difference, difference_png(before, result.image)),
         preview_key=keys.preview,
-        preview_sha256=_write_or_adopt(store, keys.preview, preview_jpeg(result.image)),
+        preview_sha256=_write_or_adopt(store, keys.preview, preview_jpeg(result.image, icc_profile=icc_profile)),
         provenance_key=keys.provenance,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from flows.derivatives import encode_restored, extension_for, write_derivatives, write_provenance
+from flows.derivatives import encode_restored, extension_for, statement_of, write_derivatives, write_provenance
 from flows.errors import DerivativesUnwritable, SourceChanged
 from flows.patience import patient
 from flows.restore_job import RestoreJob, record_of, with_result
@@ -46,7 +46,7 @@ def fetch(job: RestoreJob, work: PhotoWork) -> Fetched:
         SourceChanged, ObjectStoreError, oldphoto_core.errors.CoreError.
     """
     data = patient(job.patience_s, lambda: read_master(job, work))
-    master = decode_image(data, work.source_key, DecodeLimits(max_pixels=job.max_pixels))
+    master = decode_image(data, work.source_key, DecodeLimits(max_pixels=job.max_pixels), hashed=False)
     return Fetched(work, master, patient(job.patience_s, lambda: _label_mask(job, work, master)))
 
 
@@ -70,12 +70,14 @@ def keep(job: RestoreJob, fetched: Fetched, result: RestorationResult) -> Restor
     """
     work, master = fetched.work, fetched.master
     extension = extension_for(job.parameters.output_format, master_format=work.format)
-    restored = encode_restored(result.image, master, extension=extension)
     begun = with_result(record_of(job, work), result, extension)
+    restored = encode_restored(result.image, master, extension=extension, statement=statement_of(begun))
     store = ObjectStore(job.derivatives_url, job.options("derivatives"), conditional_writes=job.conditional_writes)
 
     def write_all() -> RestorationRecord:
-        written = write_derivatives(store, begun, restored=restored, before=master.pixels, result=result)
+        written = write_derivatives(
+            store, begun, restored=restored, before=master.pixels, result=result, icc_profile=master.icc_profile
+        )
         return write_provenance(store, replace(written, finished_at=utc_text()), work, job.parameters)
 
     try:

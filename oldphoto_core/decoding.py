@@ -40,6 +40,7 @@ from oldphoto_core.image_formats import (
     sniff,
 )
 from oldphoto_core.image_types import DecodedImage, DecodeLimits, ImageFacts
+from oldphoto_core.packets import Packets, find_packets
 from oldphoto_core.pillow_reading import broken, not_an_image, open_with_pillow, quiet_decoders, refusing, unsupported
 from oldphoto_core.previews import to_eight_bits
 from oldphoto_core.tiff_pages import TiffPhoto, checked_dpi, find_photo
@@ -63,6 +64,9 @@ class _Raw:
     dpi: tuple[float, float] | None
     exif: Image.Exif
     info: Mapping[Any, Any]
+    packets: Packets
+    """XMP and IPTC."""
+
     is_converted: bool = False
     """Whether the pixels are sRGB now, and `icc` says what they were."""
 
@@ -101,7 +105,7 @@ def decode_image(
     with quiet_decoders(name), refusing(name, format):
         raw = _decode_tiff(data, name, limits) if format == "TIFF" else _decode_other(data, format, name, limits)
         orientation, capture = read_orientation(raw.exif), capture_words(raw.exif, raw.info)
-        block = exif_of_tiff(raw.exif) if format == "TIFF" else without_prefix(raw.info.get("exif"))
+        block = exif_of_tiff(raw.exif) if format == "TIFF" else without_prefix(raw.packets.exif or raw.info.get("exif"))
     pixels, alpha = raw.pixels, raw.alpha
     if not raw.is_upright:
         pixels = _UPRIGHT[orientation](pixels)
@@ -123,7 +127,8 @@ def decode_image(
         capture=capture,
         perceptual_hash=perceptual_hash(pixels) if hashed else "",
     )
-    return DecodedImage(pixels, alpha, _profile_to_write(pixels, raw), dpi, block, facts)
+    icc, packets = _profile_to_write(pixels, raw), raw.packets
+    return DecodedImage(pixels, alpha, icc, dpi, block, facts, packets.xmp, packets.iptc)
 
 
 def perceptual_hash(pixels: np.ndarray) -> str:
@@ -153,27 +158,17 @@ def _check_bytes(data: bytes, name: str) -> str:
 def _decode_tiff(data: bytes, name: str, limits: DecodeLimits) -> _Raw:
     photo = find_photo(data, name)
     _check_size(photo.height, photo.width, name, limits)
+    around = (photo.icc_profile, photo.dpi, photo.exif, {}, Packets(photo.xmp, photo.iptc))
     if photo.plain:
         pixels, alpha = decode_plain(data, photo)
         pixels, is_converted = _as_grey_or_rgb(pixels, photo.plain, photo.icc_profile, name)
-        mode = _mode_of(photo, alpha)
-        return _Raw(pixels, alpha, mode, photo.icc_profile, photo.dpi, photo.exif, {}, is_converted=is_converted)
+        return _Raw(pixels, alpha, _mode_of(photo, alpha), *around, is_converted=is_converted)
     image = open_with_pillow(data, "TIFF", name)
     image.seek(photo.page)
     mode = image.mode
     image.load()
     pixels, alpha, is_converted = _to_arrays(image, photo.icc_profile, name)
-    return _Raw(
-        pixels,
-        alpha,
-        mode,
-        photo.icc_profile,
-        photo.dpi,
-        photo.exif,
-        {},
-        is_converted=is_converted,
-        is_upright=True,
-    )
+    return _Raw(pixels, alpha, mode, *around, is_converted=is_converted, is_upright=True)
 
 
 def _as_grey_or_rgb(pixels: np.ndarray, kind: str, icc: bytes | None, name: str) -> tuple[np.ndarray, bool]:
@@ -209,16 +204,26 @@ def _decode_other(data: bytes, format: str, name: str, limits: DecodeLimits) -> 
     if format == "PNG":
         open_with_pillow(data, format, name).verify()  # checksums and the last chunk, which loading passes over
     icc = image.info.get("icc_profile") or (jpeg2000_profile(data) if format == "JPEG2000" else None)
-    dpi, exif = _read_dpi(image, format), image.getexif()
+    packets = find_packets(data, format)
     if depth and depth.bits > 8:
         pixels, alpha = decode_deep(data, format, depth, name)
-        mode = {2: "I", 3: "RGB"}[pixels.ndim] if alpha is None else {2: "LA", 3: "RGBA"}[pixels.ndim]
+        mode = ("I" if alpha is None else "LA") if pixels.ndim == 2 else "RGB" if alpha is None else "RGBA"
         pixels, is_converted = _as_grey_or_rgb(pixels, "grey" if pixels.ndim == 2 else "rgb", icc, name)
-        return _Raw(pixels, alpha, mode + ";16", icc, dpi, exif, image.info, is_converted=is_converted)
-    mode = image.mode
-    image.load()
-    pixels, alpha, is_converted = _to_arrays(image, icc, name)
-    return _Raw(pixels, alpha, mode, icc, dpi, image.getexif(), image.info, is_converted=is_converted)
+        mode += ";16"
+    else:
+        mode = image.mode
+        image.load()
+        pixels, alpha, is_converted = _to_arrays(image, icc, name)
+    around = (icc, _read_dpi(image, format), _read_exif(image, packets), image.info, packets)
+    return _Raw(pixels, alpha, mode, *around, is_converted=is_converted)
+
+
+def _read_exif(image: Any, packets: Packets) -> Image.Exif:
+    if packets.exif is None:
+        return image.getexif()
+    exif = Image.Exif()
+    exif.load(packets.exif)
+    return exif
 
 
 def _check_size(height: int, width: int, name: str, limits: DecodeLimits) -> None:

@@ -55,7 +55,9 @@ def decode_deep(data: bytes, format: str, depth: DeclaredDepth, name: str) -> tu
         planes = imagecodecs.png_decode(data)
     else:
         _check_components(data, depth, name)
-        planes = _widened(imagecodecs.jpeg2k_decode(data), (1 << depth.bits) - 1)
+        # The bare codestream: of a whole file the decoder would apply the colour profile, and we keep the values.
+        codestream = data[data.index(b"\xff\x4f\xff\x51") :]
+        planes = _widened(imagecodecs.jpeg2k_decode(codestream), (1 << depth.bits) - 1)
     if planes.dtype != np.uint16 or planes.ndim not in (2, 3):
         raise refuse_deep(name, depth, format)
     if planes.ndim == 2:

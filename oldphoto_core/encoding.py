@@ -1,6 +1,7 @@
 """Pixels to bytes: the same pixels and companions always give the same bytes; no dates, no names of software.
 
-TIFF and PNG are lossless and carry everything: grey or colour, 8 or 16 bits, alpha, profile, resolution, EXIF.
+TIFF and PNG are lossless and carry everything: grey or colour, 8 or 16 bits, alpha, profile, resolution, EXIF, XMP,
+IPTC.
 JPEG carries 8-bit pixels without alpha, at full chroma resolution.
 """
 
@@ -16,8 +17,20 @@ import numpy as np
 from PIL import Image
 
 from oldphoto_core.color import profile_space
+from oldphoto_core.colour_space import WorkingColour
 from oldphoto_core.errors import ConfigError
-from oldphoto_core.exif import DESCRIPTIVE_TAGS, entries, first_directory, for_derivative, relocate
+from oldphoto_core.exif import DESCRIPTIVE_TAGS, entries, first_directory, relocate
+from oldphoto_core.exif import for_derivative as exif_for_derivative
+from oldphoto_core.packets import (
+    IPTC_KEYWORD,
+    PHOTOSHOP_SEGMENT,
+    XMP_KEYWORD,
+    XMP_SEGMENT,
+    Packets,
+    iptc_resource,
+    whole_iptc,
+)
+from oldphoto_core.xmp import for_derivative as xmp_for_derivative
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +38,12 @@ OutputFormat = Literal["tif", "png", "jpg"]
 """What is written; also the file's extension."""
 
 JPEG_MAX_SIDE_PX = 65_535
-_JPEG_MAX_EXIF_BYTES = 65_533 - 6
+_JPEG_SEGMENT_BYTES = 65_533
+JPEG_MAX_XMP_BYTES = _JPEG_SEGMENT_BYTES - len(XMP_SEGMENT)
+"""XMP that fits into a JPEG's segment; what is longer is left out, and the log says so."""
+
+_JPEG_MAX_EXIF_BYTES = _JPEG_SEGMENT_BYTES - 6
+_XMP_TAG, _IPTC_TAG, _UNDEFINED = 700, 33723, 7
 _INCH = 2
 _ASCII, _BYTE, _LONG = 2, 1, 4
 
@@ -39,6 +57,8 @@ def encode_image(
     exif: bytes | None = None,
     alpha: np.ndarray | None = None,
     quality: int = 92,
+    xmp: bytes | None = None,
+    iptc: bytes | None = None,
 ) -> bytes:
     """Gives the bytes of an image file.
 
@@ -50,19 +70,24 @@ def encode_image(
         exif: An EXIF block as decoded; its orientation and sizes are set right, its thumbnail is cut off.
         alpha: (H, W) of the same dtype.
         quality: Of JPEG, 1 to 100.
+        xmp: An XMP packet; its orientation and sizes are set right, its thumbnails are cut off.
+        iptc: IPTC datasets (IIM).
 
     Raises:
         ConfigError: the format cannot hold what is asked for.
     """
     _check(pixels, format, icc_profile, alpha, quality)
-    block = for_derivative(exif, height=pixels.shape[0], width=pixels.shape[1])
+    size = {"height": pixels.shape[0], "width": pixels.shape[1]}
+    is_srgb = WorkingColour.of(icc_profile, channels=1 if pixels.ndim == 2 else 3).is_srgb
+    block = exif_for_derivative(exif, **size, is_srgb=is_srgb)
+    packets = Packets(xmp_for_derivative(xmp, **size, is_srgb=is_srgb), whole_iptc(iptc), block)
     if format == "jpg":
-        return _encode_jpeg(pixels, icc_profile, dpi, block, quality)
+        return _encode_jpeg(pixels, icc_profile, dpi, packets, quality)
     planes = pixels if alpha is None else np.dstack([pixels, alpha])
     planes = np.ascontiguousarray(planes)
     if format == "png":
-        return _encode_png(planes, icc_profile, dpi, block)
-    return _encode_tiff(planes, icc_profile, dpi, block)
+        return _encode_png(planes, icc_profile, dpi, packets)
+    return _encode_tiff(planes, icc_profile, dpi, packets)
 
 
 def _check(pixels: np.ndarray, format: str, icc: bytes | None, alpha: np.ndarray | None, quality: int) -> None:
@@ -92,8 +117,9 @@ def _check_jpeg(pixels: np.ndarray, alpha: np.ndarray | None, quality: int) -> N
 
 
 def _encode_jpeg(
-    pixels: np.ndarray, icc: bytes | None, dpi: tuple[float, float] | None, exif: bytes | None, quality: int
+    pixels: np.ndarray, icc: bytes | None, dpi: tuple[float, float] | None, packets: Packets, quality: int
 ) -> bytes:
+    exif = packets.exif
     extras: dict[str, object] = {"icc_profile": icc} if icc else {}
     if dpi:
         extras["dpi"] = tuple(max(1, min(0xFFFF, round(value))) for value in dpi)
@@ -103,10 +129,26 @@ def _encode_jpeg(
         extras["exif"] = b"Exif\0\0" + exif
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "JPEG", quality=quality, subsampling=0, **extras)
-    return out.getvalue()
+    data = out.getvalue()
+    segments = b""
+    if packets.xmp:
+        segments += _segment(0xE1, XMP_SEGMENT + packets.xmp, "XMP")
+    if packets.iptc:
+        segments += _segment(0xED, PHOTOSHOP_SEGMENT + iptc_resource(packets.iptc), "IPTC")
+    at = 2
+    while data[at + 1] in (0xE0, 0xE1):  # behind JFIF and EXIF, where readers look for it
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return data[:at] + segments + data[at:]
 
 
-def _encode_png(planes: np.ndarray, icc: bytes | None, dpi: tuple[float, float] | None, exif: bytes | None) -> bytes:
+def _segment(marker: int, body: bytes, what: str) -> bytes:
+    if len(body) > _JPEG_SEGMENT_BYTES:
+        log.warning("%d bytes of %s do not fit into a JPEG and are left out.", len(body), what)
+        return b""
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+def _encode_png(planes: np.ndarray, icc: bytes | None, dpi: tuple[float, float] | None, packets: Packets) -> bytes:
     import imagecodecs
 
     data = bytes(imagecodecs.png_encode(planes, level=6))
@@ -115,8 +157,15 @@ def _encode_png(planes: np.ndarray, icc: bytes | None, dpi: tuple[float, float] 
         chunks += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc, 9))
     if dpi:
         chunks += _chunk(b"pHYs", struct.pack(">IIB", *(round(value / 0.0254) for value in dpi), 1))
-    if exif:
-        chunks += _chunk(b"eXIf", exif)
+    if packets.exif:
+        chunks += _chunk(b"eXIf", packets.exif)
+    if packets.xmp:
+        chunks += _chunk(b"iTXt", XMP_KEYWORD + bytes(5) + packets.xmp)  # not packed, no language
+    if packets.iptc:
+        digits = iptc_resource(packets.iptc).hex()
+        lines = "\n".join(digits[i : i + 72] for i in range(0, len(digits), 72))
+        profile = f"\niptc\n{len(digits) // 2:8}\n{lines}\n".encode()
+        chunks += _chunk(b"zTXt", IPTC_KEYWORD + bytes(2) + zlib.compress(profile, 9))
     header = 8 + 25  # signature and IHDR
     return data[:header] + chunks + data[header:]
 
@@ -125,8 +174,10 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def _encode_tiff(planes: np.ndarray, icc: bytes | None, dpi: tuple[float, float] | None, exif: bytes | None) -> bytes:
+def _encode_tiff(planes: np.ndarray, icc: bytes | None, dpi: tuple[float, float] | None, packets: Packets) -> bytes:
     import tifffile
+
+    exif = packets.exif
 
     is_colour, has_alpha = planes.ndim == 3 and planes.shape[2] >= 3, planes.ndim == 3 and planes.shape[2] in (2, 4)
     out = io.BytesIO()
@@ -145,14 +196,21 @@ def _encode_tiff(planes: np.ndarray, icc: bytes | None, dpi: tuple[float, float]
         iccprofile=icc,
         resolution=dpi,
         resolutionunit=_INCH if dpi else None,
-        extratags=_tags_of(exif) if exif else (),
+        extratags=_tags_of(packets),
     )
     data = out.getvalue()
     return _append_directories(data, exif) if exif else data
 
 
-def _tags_of(exif: bytes) -> list[tuple[int, int, int, object, bool]]:
+def _tags_of(packets: Packets) -> list[tuple[int, int, int, object, bool]]:
     tags: list[tuple[int, int, int, object, bool]] = []
+    if packets.xmp:
+        tags.append((_XMP_TAG, _BYTE, len(packets.xmp), packets.xmp, True))
+    if packets.iptc:
+        tags.append((_IPTC_TAG, _UNDEFINED, len(packets.iptc), packets.iptc, True))
+    exif = packets.exif
+    if exif is None:
+        return tags
     for entry in entries(exif, first_directory(exif)):
         if entry.tag in DESCRIPTIVE_TAGS and entry.type in (_ASCII, _BYTE) and entry.count:
             value = exif[entry.value_at : entry.value_at + entry.size_bytes]

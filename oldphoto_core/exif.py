@@ -2,8 +2,8 @@
 
 The block is patched in place and never rewritten, so that maker notes, odd types and non-ASCII text survive: the
 orientation becomes upright (the pixels already are), the sizes become those of the derivative, the colour space says
-sRGB, and the thumbnail, which shows the damaged photo, is cut off. Only for a TIFF derivative, which holds EXIF among
-its own tags, are the offsets of the EXIF and GPS directories moved (`relocate`).
+whether they are sRGB, and the thumbnail, which shows the damaged photo, is cut off. Only for a TIFF derivative, which
+holds EXIF among its own tags, are the offsets of the EXIF and GPS directories moved (`relocate`).
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ DESCRIPTIVE_TAGS = frozenset([*CAPTURE_TAGS.values(), Base.PageName, *_XP_TAGS])
 
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _ORIENTATION, _COLOUR_SPACE, _WIDTH, _HEIGHT, _INTEROP = 0x0112, 0xA001, 0xA002, 0xA003, 0xA005
+_UNCALIBRATED = 0xFFFF
 _MAX_ENTRIES = 1000
 
 
@@ -129,8 +130,11 @@ def first_directory(block: bytes | bytearray) -> int:
     return int(struct.unpack_from(_order(block) + "I", block, 4)[0])
 
 
-def for_derivative(exif: bytes | None, *, height: int, width: int) -> bytes | None:
-    """Gives the block for a derivative of this size: upright, sRGB, no thumbnail. None where it cannot be read."""
+def for_derivative(exif: bytes | None, *, height: int, width: int, is_srgb: bool = True) -> bytes | None:
+    """Gives the block for a derivative of this size: upright, in this colour space, without a thumbnail.
+
+    None where it cannot be read; the log says so.
+    """
     block = bytearray(without_prefix(exif) or b"")
     if not block:
         return None
@@ -142,7 +146,8 @@ def for_derivative(exif: bytes | None, *, height: int, width: int) -> bytes | No
         if pointer := outer.get(IFD.Exif):
             (inner_at,) = struct.unpack_from(_order(block) + "I", block, pointer.value_at)
             inner = {entry.tag: entry for entry in entries(block, inner_at)}
-            patches += [(inner.get(_COLOUR_SPACE), 1), (inner.get(_WIDTH), width), (inner.get(_HEIGHT), height)]
+            patches += [(inner.get(_COLOUR_SPACE), 1 if is_srgb else _UNCALIBRATED)]
+            patches += [(inner.get(_WIDTH), width), (inner.get(_HEIGHT), height)]
         for entry, value in patches:
             _patch(block, entry, value)
         relocate(bytes(block), 0)  # so that every directory is known to be readable

@@ -95,3 +95,9 @@ class DecodedImage:
 
     facts: ImageFacts
     """What the catalogue keeps."""
+
+    xmp: bytes | None = None
+    """The file's XMP packet, as read."""
+
+    iptc: bytes | None = None
+    """The file's IPTC datasets (IIM), as read."""

@@ -19,6 +19,7 @@ from PIL.ExifTags import IFD, Base
 
 from oldphoto_core.errors import ImageRefused
 from oldphoto_core.exif import DESCRIPTIVE_TAGS, entries
+from oldphoto_core.packets import iptc_of_resources, whole_iptc, whole_xmp
 from oldphoto_core.pillow_reading import broken, unsupported
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _DNG_VERSION, _SUBFILE_TYPE, _OLD_SUBFILE_TYPE = 50706, 254, 255
 _NEEDED_TAGS = frozenset({258, 273, 279, 320, 324, 325, 347})
 """Bits, strips, tiles, palette and JPEG tables: what the pixels cannot be read without."""
 
+_XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG = 700, 33723, 34377
 _UNSIGNED, _UNTYPED = 1, 4
 _OTHER_SAMPLES = {2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
 
@@ -78,6 +80,12 @@ class TiffPhoto:
     exif: Image.Exif
     """The tags of this page; its directories of EXIF and GPS are read when asked for."""
 
+    xmp: bytes | None
+    """Its XMP packet."""
+
+    iptc: bytes | None
+    """Its IPTC datasets, from their own tag or among Photoshop's resources."""
+
 
 def find_photo(data: bytes, name: str) -> TiffPhoto:
     """Gives the page that is the photo.
@@ -106,6 +114,9 @@ def find_photo(data: bytes, name: str) -> TiffPhoto:
                 icc_profile=page.tags.valueof(34675) or None,
                 dpi=_dpi(page),
                 exif=exif,
+                xmp=whole_xmp(_raw(data, page, _XMP_TAG)),
+                iptc=whole_iptc(_raw(data, page, _IPTC_TAG))
+                or iptc_of_resources(_raw(data, page, _PHOTOSHOP_TAG)),
             )
     except ImageRefused:
         raise
@@ -192,6 +203,12 @@ def _dpi(page: TiffPage) -> tuple[float, float] | None:
     if per_inch is None or not all(fractions):
         return None
     return checked_dpi([per_inch * top / bottom if bottom else 0 for top, bottom in fractions])
+
+
+def _raw(data: bytes, page: TiffPage, code: int) -> bytes:
+    """A tag's bytes as they stand, whatever type the writer gave them."""
+    tag = page.tags.get(code)
+    return b"" if tag is None else data[tag.valueoffset : tag.valueoffset + tag.valuebytecount]
 
 
 def _choose(name: str, pages: list[TiffPage]) -> int:

@@ -66,11 +66,15 @@ def restore_file(
         _require_png(mask_out)
         _refuse_overwriting(mask_out, reading=[source, mask, target], overwrite=overwrite)
 
+    from flows.run_records import agent
     from oldphoto_core.previews import mask_png, read_mask
+    from oldphoto_core.xmp import DerivativeStatement
+    from storage.keys import sha256_hex
     from storage.local_files import write_atomically
 
-    photo = _decode(source, settings)
-    painted = None if mask is None else read_mask(mask.read_bytes(), photo.pixels.shape, str(mask))
+    photo, master_sha256 = _decode(source, settings)
+    painted_file = None if mask is None else mask.read_bytes()
+    painted = None if painted_file is None else read_mask(painted_file, photo.pixels.shape, str(mask))
     restorer = _restorer(settings)
     result = restorer.restore(
         photo.pixels,
@@ -80,7 +84,18 @@ def restore_file(
         tone=settings.tone,
         icc_profile=photo.icc_profile,
     )
-    data = encode_restored(result.image, photo, extension=extension)
+    statement = DerivativeStatement(
+        master_sha256=master_sha256,
+        release=restorer.card.name,
+        weights_hash=restorer.card.weights_hash,
+        mode=settings.mode,
+        tone=settings.tone,
+        strength=settings.strength,
+        software=agent(),
+        restored=not result.report.left_alone,
+        mask="detected" if painted_file is None else f"supplied {sha256_hex(painted_file)}",
+    )
+    data = encode_restored(result.image, photo, extension=extension, statement=statement)
     write_atomically(target, data, overwrite=overwrite)
     if mask_out is not None:
         write_atomically(mask_out, mask_png(result.mask), overwrite=overwrite)
@@ -109,7 +124,7 @@ def detect(
     from oldphoto_core.previews import mask_png
     from storage.local_files import write_atomically
 
-    photo = _decode(source, settings)
+    photo, _ = _decode(source, settings)
     found = _restorer(settings).detect(photo.pixels, icc_profile=photo.icc_profile)
     write_atomically(mask, mask_png(found), overwrite=overwrite)
     typer.echo(f"{mask}: {float((found > 0.5).mean()):.2%} of the photo is damaged")
@@ -144,11 +159,14 @@ def _same_file(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()
 
 
-def _decode(path: Path, settings: Settings) -> DecodedImage:
+def _decode(path: Path, settings: Settings) -> tuple[DecodedImage, str]:
+    """The photo, and the SHA-256 of its file."""
     from oldphoto_core.images import DecodeLimits, decode_image
+    from storage.keys import sha256_hex
 
+    data = path.read_bytes()
     limits = DecodeLimits(max_pixels=int(settings.max_megapixels * 1e6))
-    return decode_image(path.read_bytes(), str(path), limits)
+    return decode_image(data, str(path), limits, hashed=False), sha256_hex(data)
 
 
 def _restorer(settings: Settings) -> Restorer:
