@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from storage.catalog import ingest_queries
 from storage.catalog.engine import utc_now
+from storage.catalog.review_queries import latest_verdict
 from storage.catalog.statements import insert, json_text, one_at_a_time
 from storage.catalog.tables import collection, photo, restoration, run, source_object, store_endpoint
 from storage.errors import RecordRefused
@@ -85,6 +86,9 @@ def run_report(connection: Connection, run_id: str) -> RunReport:
         totals[shown.outcome] = totals.get(shown.outcome, 0) + 1
     counts = ingest_queries.object_counts(connection, record.collection_id)
     totals |= {name: counts[name] for name in ("registered", "ignored", "quarantined")}
+    totals |= dict(record.totals)
+    if photos:  # as of now: some may have been reviewed since
+        totals["needs_review"] = sum(shown.waits_for_review for shown in photos)
     return RunReport(
         run_id=run_id,
         title=record.title or record.kind,
@@ -95,7 +99,7 @@ def run_report(connection: Connection, run_id: str) -> RunReport:
         mode=record.mode,
         tone=record.tone,
         strength=record.strength,
-        totals=totals | dict(record.totals),
+        totals=totals,
         photos=tuple(photos),
         quarantined=tuple(_quarantined_files(connection, record.collection_id)),
         ignored_by_pattern=ingest_queries.ignored_by_pattern(connection, record.collection_id),
@@ -133,7 +137,7 @@ def _report_photos(connection: Connection, record: RunRecord) -> list[ReportPhot
         if (key, folder) not in found.setdefault(photo_id, []):
             found[photo_id].append((key, folder))
     statement = (
-        sa.select(restoration, photo.c.sha256, photo.c.height, photo.c.width)
+        sa.select(restoration, photo.c.sha256, photo.c.height, photo.c.width, latest_verdict().label("verdict"))
         .select_from(restoration.join(photo))
         .where(r.run_id == record.run_id)
         .order_by(r.id)
@@ -148,7 +152,7 @@ def _report_photos(connection: Connection, record: RunRecord) -> list[ReportPhot
                 width=row.width, preview_key=row.preview_key, mask_key=row.mask_key, mask_coverage=row.mask_coverage,
                 change_outside_mask=row.change_outside_mask, mean_change=row.mean_change, seconds=row.seconds,
                 release=row.release, browse_path=browse, mask_source=row.mask_source,
-                also_at=tuple(other for other, _ in others),
+                also_at=tuple(other for other, _ in others), review_reasons=row.review_reasons, verdict=row.verdict,
             )
         )  # fmt: skip
     return shown

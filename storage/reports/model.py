@@ -50,6 +50,15 @@ class ReportPhoto:
     """`detected`, `supplied` or `label`."""
     also_at: tuple[str, ...] = ()
     """Other keys of the same content in this source."""
+    review_reasons: str | None = None
+    """Which fidelity figures are past which limits, with semicolons between; None where none is."""
+    verdict: str | None = None
+    """Of its latest review: `accepted`, `rejected`, `needs label`; None where nobody looked yet."""
+
+    @property
+    def waits_for_review(self) -> bool:
+        """Whether a person has to accept it before it is published."""
+        return self.review_reasons is not None and self.verdict not in ("accepted", "rejected")
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,7 @@ def render_report(
         lines_left_out=max(0, len(selection.by_line) - line_limit),
         photo_count=len(report.photos),
         outcomes={name: words for name, words in views.OUTCOMES.items() if name in present},
+        any_to_review=any(photo.waits_for_review for photo in report.photos),
         has_masks=any(plate.pictures.mask_uri for plate in plates),
         quarantined=[views.set_aside(file) for file in report.quarantined],
         ignored={wording.readable_name(pattern): found for pattern, found in report.ignored_by_pattern.items()},

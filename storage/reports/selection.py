@@ -1,4 +1,4 @@
-"""Which photos of a run are shown with pictures: failures, then the largest changes, then a fair sample.
+"""Which photos of a run are shown with pictures: failures, what needs a review, large changes, a fair sample.
 
 A page that holds every picture of a big night would not open. What a person must see comes first; the sample is there
 so that what went quietly well is looked at too. It depends on the run's id and the photos alone: rendering the same
@@ -14,7 +14,7 @@ from typing import Literal
 
 from storage.reports.model import ReportPhoto
 
-Why = Literal["failed", "largest change", "sample"]
+Why = Literal["failed", "needs review", "largest change", "sample"]
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,15 @@ class Selection:
 
     pictured: tuple[Chosen, ...]
     by_line: tuple[ReportPhoto, ...]
-    """All others, failures first, then by name."""
+    """All others, failures first, then what waits for a review, then by name."""
 
 
 def select_photos(photos: Iterable[ReportPhoto], *, run_id: str, limit: int = 200) -> Selection:
     """Splits the photos into those shown with pictures, at most `limit`, and those told by line.
 
-    Failures take at most half of the places while there is anything else to show; of what is left, half goes to the
-    largest mean changes and half to a sample of the rest. Photos that an earlier run had done are told by line only.
+    Failures take at most half of the places while there is anything else to show; of what is left, half goes to what
+    waits for a review and to the largest mean changes, and half to a sample of the rest. Photos that an earlier run
+    had done are told by line only.
 
     Raises:
         ValueError: `limit` is negative.
@@ -52,19 +53,21 @@ def select_photos(photos: Iterable[ReportPhoto], *, run_id: str, limit: int = 20
     # The half of the places that failures may take grows by whatever the others leave empty.
     shown_failed = failed[: max(limit - limit // 2, limit - len(done))]
     places = limit - len(shown_failed)
-    by_change = sorted(done, key=lambda photo: (-_change(photo), *_by_name(photo)))
+    by_change = sorted(done, key=lambda photo: (not photo.waits_for_review, -_change(photo), *_by_name(photo)))
     largest_places = len(done) if places >= len(done) else (places + 1) // 2
     largest, rest = by_change[:largest_places], by_change[largest_places:]
     sample = sorted(rest, key=lambda photo: _draw(run_id, photo))[: places - len(largest)]
 
     pictured = (
         *(Chosen(photo, "failed") for photo in shown_failed),
-        *(Chosen(photo, "largest change") for photo in largest),
+        *(Chosen(photo, "needs review" if photo.waits_for_review else "largest change") for photo in largest),
         *(Chosen(photo, "sample") for photo in sorted(sample, key=_by_name)),
     )
     shown = {id(chosen.photo) for chosen in pictured}
     lines = [photo for photo in everything if id(photo) not in shown]
-    return Selection(pictured, tuple(sorted(lines, key=lambda photo: photo.outcome != "failed")))
+    return Selection(
+        pictured, tuple(sorted(lines, key=lambda photo: (photo.outcome != "failed", not photo.waits_for_review)))
+    )
 
 
 def _by_name(photo: ReportPhoto) -> tuple[str, str]:

@@ -23,6 +23,9 @@ OUTCOMES = {
     "already_done": "Already done",
 }
 """Outcomes in words, in the order of the page's filter."""
+NEEDS_REVIEW = "needs_review"
+REVIEWS = {NEEDS_REVIEW: "Needs review", "accepted": "Accepted", "rejected": "Rejected"}
+"""What a person has to say, or said, of a restoration."""
 
 _MODES = {"full": "Full restoration", "scratches": "Scratches only, every other pixel kept"}
 _TONES = {"correct": "Corrected", "keep": "Kept as it is"}
@@ -80,6 +83,10 @@ class PhotoView:
     mean_change: str
     change_outside_mask: str
     seconds: str
+    review: str | None
+    """One of `REVIEWS`; None where there is nothing to say."""
+    reasons: tuple[str, ...]
+    """What is past a limit."""
     open_url: str | None
     """Link to the restored file, relative to the page."""
     keys: Mapping[str, str]
@@ -89,6 +96,11 @@ class PhotoView:
     def name(self) -> str:
         """The whole key, readable."""
         return self.folder + self.base_name
+
+    @property
+    def review_words(self) -> str:
+        """The review for people; empty where there is none."""
+        return REVIEWS.get(self.review or "", "")
 
 
 @dataclass(frozen=True)
@@ -165,7 +177,7 @@ def tiles(report: RunReport) -> list[Tile]:
     """Gives every total, the ones that all reports show first."""
     names = [*TOTALS, *(name for name in report.totals if name not in TOTALS)]
     targets = {"quarantined": "quarantined", "ignored": "ignored", "restored": "photos", "unchanged": "photos"}
-    targets["failed"] = "photos"
+    targets["failed"] = targets[NEEDS_REVIEW] = "photos"
     present = {"quarantined": bool(report.quarantined), "ignored": bool(report.ignored_by_pattern)}
     found = []
     for name in names:
@@ -179,7 +191,7 @@ def verdict(report: RunReport) -> str:
     """Gives the run in one sentence, for whoever reads no further."""
     done = [
         wording.count(report.total(name), "photo") + f" {words}"
-        for name, words in (("restored", "restored"), ("unchanged", "left unchanged"), ("failed", "failed"))
+        for name, words in (("restored", _restored(report)), ("unchanged", "left unchanged"), ("failed", "failed"))
         if report.total(name)
     ]
     if report.total("quarantined"):
@@ -218,6 +230,8 @@ def photo_view(photo: ReportPhoto, *, anchor: str | None, browse_base_url: str |
         mean_change=wording.percent(photo.mean_change),
         change_outside_mask=wording.percent(photo.change_outside_mask),
         seconds=wording.duration(photo.seconds),
+        review=NEEDS_REVIEW if photo.waits_for_review else photo.verdict if photo.verdict in REVIEWS else None,
+        reasons=tuple(wording.readable_name(part) for part in (photo.review_reasons or "").split("; ") if part),
         open_url=_link(photo, browse_base_url),
         keys=keys,
     )
@@ -266,6 +280,12 @@ class Anchors:
             return None
         self._given.add(anchor)
         return anchor
+
+
+def _restored(report: RunReport) -> str:
+    """The word, and how many of the restored wait for a review."""
+    waiting = report.total(NEEDS_REVIEW)
+    return f"restored ({waiting:,} of them to be reviewed before publication)" if waiting else "restored"
 
 
 def _from_to(started: datetime | None, finished: datetime | None) -> tuple[Moment, ...]:

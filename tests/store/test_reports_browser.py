@@ -177,6 +177,22 @@ def test_the_filter_shows_one_outcome(report: Page) -> None:
     assert report.locator(".found").inner_text() == f"1 of {len(PHOTOS)}"
 
 
+def test_what_needs_a_review_can_be_shown_alone_and_says_why(quiet_page: Page, tmp_path: Path) -> None:
+    reasons = "mask coverage: 0.3, at most 0.25"
+    photos = [
+        photo("fine.jpg"), photo("waits.jpg", review_reasons=reasons), photo("line.jpg", review_reasons=reasons),
+        photo("seen.jpg", review_reasons=reasons, verdict="accepted"),
+    ]  # fmt: skip
+    path = tmp_path / "report.html"
+    path.write_text(page_of(run(*photos, totals={"restored": 4, "needs_review": 2}), limit=2), encoding="utf-8")
+    quiet_page.goto(path.as_uri())
+    quiet_page.locator("[data-total=needs_review] a").click()
+    assert quiet_page.locator("[data-item]:visible").count() == 2
+    assert quiet_page.locator(".plate:visible .review").first.inner_text().endswith(reasons)
+    quiet_page.get_by_role("radio", name="All", exact=True).check()
+    assert quiet_page.locator("[data-item]:visible").count() == 4
+
+
 def test_a_total_leads_to_its_photos(report: Page) -> None:
     report.locator("[data-total=failed] a").click()
     assert shown_names(report) == ["album/broken.jpg"]

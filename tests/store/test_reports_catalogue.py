@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from flows.reviews import give_verdict
 from storage.catalog import Catalogue
 from storage.objects import ObjectStore
 from storage.records import RunRecord
@@ -40,6 +41,7 @@ def test_what_the_catalogue_and_the_store_hold_is_on_the_page(catalogue: Catalog
     assert html.count("data:image/jpeg") == 3
     assert html.count("data:image/png") == 1
     assert "cannot be shown" not in html
+    assert ("needs_review", 0) in catalogue.run_report("r1").totals.items()
     for words in (
         "Night of 3 May",
         "out of memory",
@@ -49,3 +51,26 @@ def test_what_the_catalogue_and_the_store_hold_is_on_the_page(catalogue: Catalog
         'href="../browse/1912/a.jpg.png"',
     ):
         assert words in html
+
+
+def test_what_waits_for_a_review_says_why_until_somebody_said_something(catalogue: Catalogue) -> None:
+    with_photos(catalogue, "a.jpg", url="file:///scans")
+    catalogue.start_run(RunRecord(run_id="r1", kind="run"))
+    reasons = "mask coverage: 0.3, at most 0.25; gradient correlation: 0.8, at least 0.9"
+    catalogue.record_restorations([restored("a.jpg", run_id="r1", needs_review=True, review_reasons=reasons)])
+    catalogue.finish_run("r1", totals={"restored": 1, "needs_review": 1})
+
+    def page() -> str:
+        return render_report(
+            catalogue.run_report("r1"), before_image=lambda photo: None, object_bytes=lambda key: None
+        )
+
+    for words in (
+        "1 photo restored (1 of them to be reviewed before publication)", "<li>mask coverage: 0.3, at most 0.25</li>",
+        "<li>gradient correlation: 0.8, at least 0.9</li>", 'data-review="needs_review"', 'value="needs_review"',
+    ):  # fmt: skip
+        assert words in page()
+    give_verdict(catalogue, "a.jpg", "accepted", by="Ada")
+    assert "1 photo restored." in page()
+    assert 'data-review="accepted"' in page()
+    assert 'value="needs_review"' not in page()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,3 +81,15 @@ def test_photos_an_earlier_run_had_done_are_told_by_line() -> None:
 def test_a_negative_limit_is_refused() -> None:
     with pytest.raises(ValueError, match="expected 0 or more, found -1"):
         select_photos([], run_id="a", limit=-1)
+
+
+def test_what_waits_for_a_review_comes_after_failures_and_before_large_changes() -> None:
+    quiet = photo("quiet.jpg", mean_change=0.001, review_reasons="mask coverage: 0.3, at most 0.25")
+    photos = [failed("broken.jpg"), photo("large.jpg", mean_change=0.9), photo("small.jpg", mean_change=0.1), quiet]
+    chosen = select_photos(photos, run_id="a", limit=3)
+    assert [(one.photo.source_key, one.why) for one in chosen.pictured[:2]] == [
+        ("broken.jpg", "failed"), ("quiet.jpg", "needs review"),
+    ]  # fmt: skip
+    seen = replace(quiet, verdict="accepted")
+    assert select_photos([*photos[1:3], seen], run_id="a", limit=1).pictured[0].photo.source_key == "large.jpg"
+    assert names(list(select_photos(photos, run_id="a", limit=0).by_line))[:2] == ["broken.jpg", "quiet.jpg"]

@@ -53,7 +53,8 @@
     const wanted = form.elements.search.value.trim().toLowerCase();
     let found = 0;
     for (const item of items) {
-      item.hidden = Boolean((outcome && item.dataset.outcome !== outcome) || (wanted && !item.words.includes(wanted)));
+      const is = outcome === "needs_review" ? item.dataset.review : item.dataset.outcome;
+      item.hidden = Boolean((outcome && is !== outcome) || (wanted && !item.words.includes(wanted)));
       if (!item.hidden) found += 1;
     }
     const every = found === items.length;
