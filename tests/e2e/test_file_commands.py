@@ -11,6 +11,10 @@ import pytest
 from PIL import Image
 
 from flows.cli.app import run_command
+from oldphoto_core.images import decode_image
+from storage.keys import sha256_hex
+from tests import icc
+from tests.images import deep_picture, tiff
 from tests.orchestration.archives import picture
 from tests.orchestration.fixtures import REPOSITORY
 
@@ -51,6 +55,29 @@ def test_scratches_mode_keeps_every_pixel_outside_the_given_mask(photo: Path, tm
         changed = (np.asarray(master) != np.asarray(restored)).any(axis=2)
     assert not changed[:, 60:].any()
     assert not changed[45:].any()
+
+
+def test_a_deep_wide_gamut_scan_stays_one_and_its_restoration_says_what_it_is(tmp_path: Path) -> None:
+    deep = deep_picture(72, 96)
+    deep[50:, 60:] = (0, 65_535, 300)  # a green outside sRGB
+    scan, target = tmp_path / "scan.tif", tmp_path / "restored.tif"
+    scan.write_bytes(tiff(deep, photometric="rgb", iccprofile=icc.adobe_rgb(), resolution=(600, 600)))
+    mask = tmp_path / "painted.png"
+    painted = np.zeros((72, 96), np.uint8)
+    painted[20:30, 30:40] = 255
+    Image.fromarray(painted).save(mask)
+    arguments = ["restore-file", str(scan), str(target), "--mask", str(mask), "--mode", "scratches"]
+    assert run_command(arguments) == 0
+    restored = decode_image(target.read_bytes(), "restored.tif")
+    assert restored.pixels.dtype == np.uint16
+    assert restored.icc_profile == icc.adobe_rgb()
+    assert restored.dpi == (600, 600)
+    changed = (restored.pixels != deep).any(axis=2)
+    assert not changed[:, 60:].any()
+    assert restored.xmp is not None
+    said = restored.xmp.decode()
+    for words in (sha256_hex(scan.read_bytes()), sha256_hex(mask.read_bytes()), "mode scratches", "DerivedFrom"):
+        assert words in said
 
 
 def test_a_mask_of_another_size_is_refused(photo: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 
 from flows.summary import RunSummary
+from oldphoto_core.images import decode_image
+from oldphoto_core.xmp import RESTORED_TYPE
 from storage.catalog.catalogue import Catalogue
 from storage.keys import sha256_hex
 from storage.provenance import read_provenance
@@ -115,6 +117,18 @@ def test_derivatives_are_the_ones_on_record(archive: Archive) -> None:
             assert sha256_hex((archive.home / "derivatives" / str(key)).read_bytes()) == sha256
         document = read_provenance((archive.home / "derivatives" / str(provenance_key)).read_bytes())
         assert (document["outcome"], document["work_hash"]) == (outcome, work_hash)
+
+
+def test_derivatives_say_of_which_master_and_by_which_release_they_are(archive: Archive) -> None:
+    columns = "restored_key, photo_sha256, release, weights_hash, outcome"
+    rows = archive.ask(f"SELECT {columns} FROM restoration_history")
+    assert rows
+    for key, photo_sha256, release, weights_hash, outcome in rows:
+        packet = decode_image((archive.home / "derivatives" / str(key)).read_bytes(), str(key)).xmp
+        assert packet is not None
+        for words in (f"nih:sha-256;{photo_sha256}", f"release {release}", f"weights {weights_hash}"):
+            assert words in packet.decode()
+        assert (RESTORED_TYPE in packet.decode()) == (outcome == "restored")
 
 
 def test_an_unchanged_photo_has_its_masters_pixels(archive: Archive) -> None:
