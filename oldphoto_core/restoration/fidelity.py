@@ -87,7 +87,7 @@ class RestorationReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Gives the report as plain values, for JSON."""
-        return asdict(self)
+        return {**asdict(self), "notes": list(self.notes)}  # a list, as JSON gives it back
 
 
 def measure_change(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
