@@ -118,7 +118,7 @@ def choose_cpu_precision(
         weights_hash: of the release.
         cache_folder: where answers are kept; None: `oldphoto` in the user's cache folder.
     """
-    known = [*_processor(), torch.__version__, weights_hash, str(torch.get_num_threads())]
+    known = [*_processor(), torch.__version__, weights_hash]
     name = f"precision-{hashlib.sha256(json.dumps(known).encode()).hexdigest()[:24]}.json"
     folder = cache_folder or user_cache_folder()
     found = None if folder is None else _remembered(folder / name)
@@ -128,13 +128,16 @@ def choose_cpu_precision(
     chosen: Precision = "bfloat16" if seconds["float32"] > CLEARLY_FASTER * seconds["bfloat16"] else "float32"
     log.info("precision %s: a probe took %s s", chosen, seconds)
     if folder is not None:
-        _remember(folder / name, {"precision": chosen, "seconds": seconds, "processor": known[0], "torch": known[-3]})
+        _remember(folder / name, {"precision": chosen, "seconds": seconds, "processor": known[0], "torch": known[-2]})
     return chosen
 
 
 @torch.inference_mode()
 def probe_seconds(detector: nn.Module, network: RestorationNetwork) -> dict[Precision, float]:
-    """Gives the least seconds that a small tile took in each precision, tried in turns; infinite where it fails."""
+    """Gives the least seconds that a small tile took in each precision, tried in turns; infinite where it fails.
+
+    On one thread and by that thread's own clock, so that other work on the machine hardly counts.
+    """
     names: tuple[Precision, ...] = ("float32", "bfloat16")
     best: dict[Precision, float] = dict.fromkeys(names, float("inf"))
     image = torch.linspace(-1, 1, _PROBE_PX).expand(1, 3, _PROBE_PX, _PROBE_PX)
@@ -145,16 +148,21 @@ def probe_seconds(detector: nn.Module, network: RestorationNetwork) -> dict[Prec
     copies = {
         name: [inference_copy(module, dtype=getattr(torch, name)) for module in (detector, network)] for name in names
     }
-    for _ in range(1 + _PROBES):  # the first one warms up; the least of all counts
-        for name, (detect, restore) in copies.items():
-            began = time.perf_counter()
-            try:
-                detect(image)
-                restore.restore(image, mask, glance, whole_window(1))
-            except RuntimeError as error:  # a processor, or a build, without bfloat16
-                log.info("precision %s does not work here: %s", name, error)
-                continue
-            best[name] = min(best[name], time.perf_counter() - began)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for _ in range(1 + _PROBES):  # the first one warms up; the least of all counts
+            for name, (detect, restore) in copies.items():
+                began = time.thread_time()
+                try:
+                    detect(image)
+                    restore.restore(image, mask, glance, whole_window(1))
+                except RuntimeError as error:  # a processor, or a build, without bfloat16
+                    log.info("precision %s does not work here: %s", name, error)
+                    continue
+                best[name] = min(best[name], time.thread_time() - began)
+    finally:
+        torch.set_num_threads(threads)
     return best
 
 
