@@ -19,11 +19,11 @@ from flows.cli.options import (
     Tone,
     given,
 )
-from flows.derivatives import Extension, encode_restored
 from flows.errors import UsageError
 from flows.settings import Settings
 
 if TYPE_CHECKING:
+    from flows.derivatives import Extension
     from oldphoto_core import Restorer
     from oldphoto_core.images import DecodedImage
 
@@ -66,6 +66,7 @@ def restore_file(
         _require_png(mask_out)
         _refuse_overwriting(mask_out, reading=[source, mask, target], overwrite=overwrite)
 
+    from flows.derivatives import encode_restored
     from flows.run_records import agent
     from oldphoto_core.previews import mask_png, read_mask
     from oldphoto_core.xmp import DerivativeStatement
