@@ -53,7 +53,7 @@ lint: venv
 	$(BIN)/lint-imports
 
 benchmark: venv
-	@$(BIN)/python -m tests.benchmarks.restoration
+	@$(BIN)/oldphoto bench
 
 clean:
 	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

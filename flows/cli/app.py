@@ -10,7 +10,7 @@ from types import FrameType
 
 import typer
 
-from flows.cli import archive, audit, catalogue, doctor, export, files, keeping, samples, serve
+from flows.cli import archive, audit, bench, catalogue, doctor, export, files, keeping, samples, serve
 from flows.cli.database import database_app
 from flows.cli.options import EXIT_CODE_HELP, version_option
 from flows.cli.review import review_app
@@ -27,7 +27,7 @@ app = typer.Typer(
     epilog=f"Start with: oldphoto sample sample && oldphoto run sample. {EXIT_CODE_HELP}",
 )
 app.callback()(version_option)
-for family in (archive, serve, files, catalogue, keeping, audit, export, samples, doctor):
+for family in (archive, serve, files, catalogue, keeping, audit, export, samples, doctor, bench):
     family.add_to(app)
 app.add_typer(database_app, name="db")
 app.add_typer(train_app, name="train")

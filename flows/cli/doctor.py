@@ -91,9 +91,9 @@ def _release(settings: Settings) -> Verdict:
     from oldphoto_core import Restorer
 
     card = release_without_catalogue(settings)
-    Restorer.from_release(card.folder, device="cpu")  # compares every file with the card
+    restorer = Restorer.from_release(card.folder, device="cpu")  # compares every file with the card
     size_mb = sum((card.folder / name).stat().st_size for name in card.files) / 1e6
-    return "ok", f"{card.name}, {size_mb:.1f} MB, weights as on its card"
+    return "ok", f"{card.name}, {size_mb:.1f} MB, weights as on its card; {restorer.precision} on a CPU"
 
 
 def _catalogue(settings: Settings) -> Verdict:

@@ -177,6 +177,11 @@ def user_cache_folder() -> Path | None:
     return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "oldphoto"
 
 
+def processor_name() -> str:
+    """Gives the processor's name as it gives it itself."""
+    return _processor()[0]
+
+
 def _processor() -> tuple[str, ...]:
     """Gives the processor's name and what tells it from others of that name."""
     wanted = ("model name", "cpu family", "model", "stepping", "flags", "Features", "CPU part")
