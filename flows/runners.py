@@ -7,7 +7,6 @@ neither Dask nor torch.
 from __future__ import annotations
 
 import logging
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.errors import SchedulerLost
 from flows.settings import Settings
+from oldphoto_core.machine import LARGE_PAGES, threads_for, usable_cores
 
 if TYPE_CHECKING:
     from prefect_dask import DaskTaskRunner
@@ -51,11 +51,6 @@ class WorkerPlan:
         return GPU_MEGAPIXELS if self.on_gpu else CPU_MEGAPIXELS
 
 
-def usable_cores() -> int:
-    """Processor cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def reader_threads() -> int:
     """Threads that read and check masters: decoding is done by libraries that let go of Python's lock."""
     return min(8, max(2, usable_cores()))
@@ -70,9 +65,9 @@ def plan_workers(settings: Settings) -> WorkerPlan:
     gpus = _visible_gpus() if settings.device == "auto" or settings.device == "cuda" else 0
     if gpus or settings.device.startswith("cuda"):
         workers = settings.workers or max(1, gpus)
-        return WorkerPlan(workers=workers, threads=max(1, cores // workers), on_gpu=True)
+        return WorkerPlan(workers=workers, threads=threads_for(workers, cores=cores), on_gpu=True)
     workers = settings.workers or max(1, cores // CORES_A_WORKER)
-    return WorkerPlan(workers=workers, threads=max(1, cores // workers), on_gpu=False)
+    return WorkerPlan(workers=workers, threads=threads_for(workers, cores=cores), on_gpu=False)
 
 
 def task_runner(settings: Settings, plan: WorkerPlan) -> DaskTaskRunner:
@@ -97,6 +92,7 @@ def task_runner(settings: Settings, plan: WorkerPlan) -> DaskTaskRunner:
         "local_directory": str(scratch_path),
         "silence_logs": logging.CRITICAL,
         "env": {
+            **LARGE_PAGES,
             **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads),
             "DASK_LOGGING__DISTRIBUTED": "critical",
         },

@@ -59,12 +59,11 @@ def restorer_for(job: RestoreJob) -> Restorer:
 
 
 def _load(job: RestoreJob, device: str) -> Restorer:
-    import torch
-
     from oldphoto_core import Restorer
+    from oldphoto_core.machine import set_threads
 
     if job.threads is not None:
-        torch.set_num_threads(job.threads)
+        set_threads(job.threads)
     here = (Path(job.release_folder) / "card.json").is_file()
     restorer = Restorer.from_release(job.release_folder if here else job.release, device=device, tile_px=job.tile_px)
     found = restorer.card.weights_hash

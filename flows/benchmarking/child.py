@@ -88,10 +88,11 @@ def _archive(wanted: dict[str, Any]) -> tuple[Callable[[], object], dict[str, An
     """Gives what runs a release's networks on a batch once, and what they are."""
     import torch
 
+    from oldphoto_core.machine import use_large_pages
     from oldphoto_core.models.look import whole_window
     from oldphoto_core.releases.bundle import load_release
     from oldphoto_core.releases.card import find_release
-    from oldphoto_core.restoration.precision import prepare_release, use_large_pages
+    from oldphoto_core.restoration.precision import prepare_release
 
     use_large_pages()
     device = _device(wanted["device"])

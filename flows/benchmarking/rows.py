@@ -18,6 +18,7 @@ from typing import Any
 
 from flows.benchmarking.photos import size_for, write_photo
 from flows.errors import FlowsError
+from oldphoto_core.machine import processor, usable_cores
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,12 @@ def measured(plan: Plan) -> Iterator[dict[str, Any]]:
 
 def machine() -> dict[str, Any]:
     """Gives what the figures were measured on, and when."""
-    from oldphoto_core.restoration.precision import processor_name
-
     return {
         "date": datetime.date.today().isoformat(),
         "system": platform.system(),
         "python": platform.python_version(),
-        "processor": processor_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "processor": processor()[0],
+        "cores": usable_cores(),
         "load_before": [round(load, 2) for load in os.getloadavg()],
     }
 

@@ -1,4 +1,4 @@
-"""How a machine computes fastest: precision, threads and memory pages, decided here and nowhere else.
+"""The precision in which a machine restores fastest.
 
 On a CPU, bfloat16 is used where a short probe finds it clearly faster: some processors have instructions for it, most
 only imitate it. The answer is kept in the user's cache folder, by processor, version of PyTorch and release.
@@ -10,10 +10,8 @@ import hashlib
 import json
 import logging
 import os
-import platform
 import sys
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -22,6 +20,7 @@ import torch
 from torch import nn
 
 from oldphoto_core.errors import ConfigError
+from oldphoto_core.machine import processor
 from oldphoto_core.models.inference import carries_bfloat16, inference_copy
 from oldphoto_core.models.look import whole_window
 from oldphoto_core.models.network import RestorationNetwork
@@ -36,29 +35,6 @@ CLEARLY_FASTER = 1.15
 """How many times as fast bfloat16 must be on a CPU to be taken."""
 _PROBE_PX = 256
 _PROBES = 3
-
-
-def use_large_pages() -> None:
-    """Has PyTorch ask Linux for pages of 2 MB for large tensors: a quarter less time on a CPU, spent on page faults.
-
-    It has effect only before a process's first tensor; what is set already stays.
-    """
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-
-
-def threads_for(workers: int = 1, *, cores: int | None = None) -> int:
-    """Gives the threads that each of so many workers should compute with, so that they do not fight over cores."""
-    if cores is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // max(1, workers))
-
-
-def set_threads(threads: int) -> None:
-    """Sets the threads of this process, of PyTorch and of OpenCV alike."""
-    import cv2
-
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
 
 
 def prepare_release(
@@ -118,7 +94,7 @@ def choose_cpu_precision(
         weights_hash: of the release.
         cache_folder: where answers are kept; None: `oldphoto` in the user's cache folder.
     """
-    known = [*_processor(), torch.__version__, weights_hash]
+    known = [*processor(), torch.__version__, weights_hash]
     name = f"precision-{hashlib.sha256(json.dumps(known).encode()).hexdigest()[:24]}.json"
     folder = cache_folder or user_cache_folder()
     found = None if folder is None else _remembered(folder / name)
@@ -175,23 +151,6 @@ def user_cache_folder() -> Path | None:
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "oldphoto"
     return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "oldphoto"
-
-
-def processor_name() -> str:
-    """Gives the processor's name as it gives it itself."""
-    return _processor()[0]
-
-
-def _processor() -> tuple[str, ...]:
-    """Gives the processor's name and what tells it from others of that name."""
-    wanted = ("model name", "cpu family", "model", "stepping", "flags", "Features", "CPU part")
-    with suppress(OSError):
-        first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
-        lines = [line.partition(":") for line in first.splitlines()]
-        fields = {name.strip(): value.strip() for name, _, value in lines}
-        if found := [fields[name] for name in wanted if name in fields]:
-            return tuple(found)
-    return (platform.processor() or platform.machine(),)
 
 
 def _remembered(path: Path) -> Precision | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +18,7 @@ from oldphoto_core.models.translation import TranslationConfig
 from oldphoto_core.models.vae import VAEConfig
 from oldphoto_core.releases.bundle import LoadedRelease, load_release, save_release
 from oldphoto_core.restoration import precision
-from oldphoto_core.restoration.precision import choose_cpu_precision, prepare_release, threads_for
+from oldphoto_core.restoration.precision import choose_cpu_precision, prepare_release
 
 CPU = torch.device("cpu")
 
@@ -103,11 +101,6 @@ def test_a_gpu_is_left_to_autocast(release: LoadedRelease) -> None:
     assert prepare_release(release, device=torch.device("cuda"), precision="float32")[1] == "float32"
 
 
-@pytest.mark.parametrize(("workers", "threads"), [(1, 8), (2, 4), (3, 2), (8, 1), (20, 1), (0, 8)])
-def test_workers_share_the_cores_out(workers: int, threads: int) -> None:
-    assert threads_for(workers, cores=8) == threads
-
-
 def test_a_machine_that_fails_in_bfloat16_gets_float32(release: LoadedRelease, tmp_path: Path) -> None:
     """As a build of PyTorch without bfloat16 does: by a RuntimeError, on the first try."""
 
@@ -119,17 +112,6 @@ def test_a_machine_that_fails_in_bfloat16_gets_float32(release: LoadedRelease, t
 
     release.detector.__class__ = Picky
     assert chosen(release, tmp_path / "cache") == "float32"
-
-
-def test_large_pages_are_asked_for_unless_the_user_said_otherwise() -> None:
-    program = (
-        "import os; from oldphoto_core.restoration.precision import use_large_pages; use_large_pages();"
-        "print(os.environ['THP_MEM_ALLOC_ENABLE'])"
-    )
-    for given, expected in (({}, "1"), ({"THP_MEM_ALLOC_ENABLE": "0"}, "0")):
-        environment = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"} | given
-        done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
-        assert done.stdout.strip() == expected, done.stderr
 
 
 def test_the_users_cache_is_where_the_system_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
