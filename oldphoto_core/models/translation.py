@@ -14,7 +14,7 @@ from oldphoto_core.models.partial_nonlocal import PartialNonLocal, fuse
 
 MASK_STRIDE = 4
 """Image pixels a side for one latent place."""
-SQUARE = 128
+SQUARE = 64
 """Latent places a side of the squares that the global branch runs on, on a CPU."""
 
 
