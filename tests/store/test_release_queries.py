@@ -95,7 +95,7 @@ def test_a_run_report_tells_what_the_run_did(catalogue: Catalogue) -> None:
     report = catalogue.run_report("r1")
     assert report.finished_at is None
     assert dict(report.totals) == {
-        "restored": 1, "unchanged": 0, "failed": 0, "registered": 4, "ignored": 1, "quarantined": 1,
+        "restored": 1, "unchanged": 0, "failed": 0, "registered": 4, "ignored": 1, "quarantined": 1, "needs_review": 0,
     }  # fmt: skip
     (photo,) = report.photos
     assert (photo.source_key, photo.also_at, photo.outcome) == ("1912/a.jpg", ("copy of a.jpg",), "restored")
