@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.errors import SourceChanged
 from flows.run_records import code_version
-from oldphoto_core.errors import CoreError, one_line
+from oldphoto_core.errors import CoreError, is_out_of_memory, one_line
 from oldphoto_core.images import DecodeLimits
 from storage.errors import ObjectStoreError
 from storage.keys import WorkParameters
@@ -79,16 +79,6 @@ def _words(error: BaseException | str) -> str:
     if isinstance(error, CoreError | ObjectStoreError | SourceChanged):
         return str(error)
     return f"unexpected {type(error).__name__}: {error}"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this error, of Python, torch or CUDA, is about memory."""
-    text = str(error).lower()
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text))
-    )
 
 
 def record_of(job: RestoreJob, work: PhotoWork) -> RestorationRecord:

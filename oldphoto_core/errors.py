@@ -83,3 +83,13 @@ class ImageRefused(CoreError):
 
 def _rebuild_refusal(fields: dict[str, str]) -> ImageRefused:
     return ImageRefused(**fields)  # type: ignore[arg-type]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tells whether this error, of Python, torch or CUDA, is about memory; torch need not be loaded for it."""
+    text = str(error).lower()
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text))
+    )

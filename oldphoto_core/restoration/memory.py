@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 import torch
 
 from oldphoto_core.restoration.networks import Networks
 
-log = logging.getLogger(__name__)
-
 SMALLEST_TILE_PX = 256
 """Tiles are not made smaller than this: halos would take most of the work."""
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this error, of Python, torch or CUDA, is about memory."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
-    )
 
 
 def ease(networks: Networks, tile_px: int | None, longest_px: int) -> tuple[Networks, int, str] | None:

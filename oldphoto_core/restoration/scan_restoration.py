@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from oldphoto_core.colour_space import WorkingColour
-from oldphoto_core.errors import ConfigError
+from oldphoto_core.errors import ConfigError, is_out_of_memory
 from oldphoto_core.restoration.fidelity import RestorationReport, measure_change
 from oldphoto_core.restoration.fidelity_meter import FidelityMeter
 from oldphoto_core.restoration.finishing import FinishedRows, Finisher
-from oldphoto_core.restoration.memory import ease, is_out_of_memory
+from oldphoto_core.restoration.memory import ease
 from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.repair import Mode, Repair, ToneChoice
 from oldphoto_core.restoration.scale import LARGEST_SCALE, snapshot_scale
