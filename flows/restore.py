@@ -136,6 +136,7 @@ def restore_job(
         release_folder=str(card.folder.resolve()),
         device=settings.device,
         tile_px=settings.tile_px,
+        precision=settings.precision,
         patience_s=settings.store_patience_s,
         threads=None if settings.scheduler else plan.threads,
         max_pixels=int(settings.max_megapixels * 1e6),

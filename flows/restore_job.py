@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from flows.errors import SourceChanged
 from flows.run_records import code_version
@@ -31,6 +31,7 @@ class RestoreJob:
         parameters: without a label's mask; a photo's work says where one applies.
         release_folder: where the release's card and weights lie.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        precision: `auto`: what each worker's own machine is faster with.
         threads: torch's threads; None leaves them as they are.
         store_options: s3fs's options by what a store is for, since each may be on a server of its own; secrets among
             them.
@@ -43,6 +44,7 @@ class RestoreJob:
     release_folder: str
     device: str = "auto"
     tile_px: int | None = None
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: int | None = None
     max_pixels: int = DecodeLimits.max_pixels
     derivatives_url: str

@@ -26,6 +26,9 @@ class Settings(StorageSettings):
     )
 
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="of products; auto: bfloat16 on GPUs and on a CPU that a probe finds faster so"
+    )
     tile_px: int | None = Field(default=None, ge=64, description="side of a tile; smaller needs less memory")
     workers: int | None = Field(default=None, ge=1, le=1024, description="Dask workers; by default what fits here")
     scheduler: str | None = Field(default=None, description="a running Dask scheduler, such as tcp://10.0.0.1:8786")

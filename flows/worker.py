@@ -19,8 +19,8 @@ from storage.records import PhotoWork, RestorationRecord
 if TYPE_CHECKING:
     from oldphoto_core import Restorer
 
-_restorers: dict[tuple[str, str, int | None], Restorer] = {}
-"""By weights hash, device and tile size; a process seldom holds more than one."""
+_restorers: dict[tuple[str, str, int | None, str], Restorer] = {}
+"""By weights hash, device, tile size and precision; a process seldom holds more than one."""
 
 
 def is_transient(task: object, task_run: object, state: State[Any]) -> bool:
@@ -51,7 +51,7 @@ def restore_batch(job: RestoreJob, works: Sequence[PhotoWork]) -> list[Restorati
 
 def restorer_for(job: RestoreJob) -> Restorer:
     """The restorer that this process keeps for such jobs."""
-    key = (job.parameters.weights_hash, _device(job.device), job.tile_px)
+    key = (job.parameters.weights_hash, _device(job.device), job.tile_px, job.precision)
     if key not in _restorers:
         _restorers.clear()  # the networks of another release would only hold memory
         _restorers[key] = _load(job, key[1])
@@ -65,7 +65,9 @@ def _load(job: RestoreJob, device: str) -> Restorer:
     if job.threads is not None:
         set_threads(job.threads)
     here = (Path(job.release_folder) / "card.json").is_file()
-    restorer = Restorer.from_release(job.release_folder if here else job.release, device=device, tile_px=job.tile_px)
+    restorer = Restorer.from_release(
+        job.release_folder if here else job.release, device=device, tile_px=job.tile_px, precision=job.precision
+    )
     found = restorer.card.weights_hash
     if found != job.parameters.weights_hash:
         raise FlowsError(

@@ -176,4 +176,6 @@ def _restorer(settings: Settings) -> Restorer:
     from oldphoto_core import Restorer
 
     card = release_without_catalogue(settings)
-    return Restorer.from_release(card.folder, device=settings.device, tile_px=settings.tile_px)
+    return Restorer.from_release(
+        card.folder, device=settings.device, tile_px=settings.tile_px, precision=settings.precision
+    )

@@ -14,6 +14,7 @@ from oldphoto_core.models.look import Glance
 from oldphoto_core.models.network import RestorationNetwork, stack_windows
 from oldphoto_core.releases.bundle import LoadedRelease
 from oldphoto_core.restoration.fidelity import DAMAGED_ABOVE
+from oldphoto_core.restoration.precision import PrecisionChoice, prepare_release
 
 Window = tuple[float, float, float, float]
 """Top, left, bottom, right as fractions of the whole photo."""
@@ -24,14 +25,14 @@ class Networks:
 
     Attributes:
         device: where they compute.
-        precision: `float32` or `bfloat16`, of convolutions.
+        precision: `float32` or `bfloat16`, of products; chosen here where `auto` is asked for.
         mask_threshold: probability from which `scratches` mode mends.
     """
 
-    def __init__(self, release: LoadedRelease, *, device: torch.device, precision: str) -> None:
-        self._release = release
+    def __init__(self, release: LoadedRelease, *, device: torch.device, precision: PrecisionChoice) -> None:
+        self._loaded = release
+        self._release, self.precision = prepare_release(release, device=device, precision=precision)
         self.device = device
-        self.precision = precision
         operating: Mapping[str, float] = release.card.card.get("operating", {})
         self.mask_threshold = float(operating.get("mask_threshold", DAMAGED_ABOVE))
         self._low, self._high = float(operating.get("mask_from", 0.0)), float(operating.get("mask_sure", 1.0))
@@ -39,9 +40,9 @@ class Networks:
     def on_cpu(self) -> Networks:
         """Gives a copy that computes on the CPU."""
         release = replace(
-            self._release,
-            detector=deepcopy(self._release.detector).cpu(),
-            network=deepcopy(self._release.network).cpu(),
+            self._loaded,
+            detector=deepcopy(self._loaded.detector).cpu(),
+            network=deepcopy(self._loaded.network).cpu(),
         )
         return Networks(release, device=torch.device("cpu"), precision="float32")
 
@@ -116,7 +117,8 @@ class Networks:
         return _to_array(self._network.toned(image, glance, stack_windows([window], self.device)).float())
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+        on = self.device.type != "cpu" and self.precision == "bfloat16"  # a CPU's copies see to it themselves
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=on)
 
     def _to_device(self, piece: np.ndarray) -> Tensor:
         """Gives (1, C, h, w) channels-last of (h, w, C): the same memory order."""

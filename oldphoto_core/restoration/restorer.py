@@ -11,11 +11,13 @@ import torch
 
 from oldphoto_core.colour_space import WorkingColour
 from oldphoto_core.errors import ConfigError
+from oldphoto_core.machine import use_large_pages
 from oldphoto_core.releases.bundle import LoadedRelease, load_release
 from oldphoto_core.releases.card import ReleaseCard, find_release
 from oldphoto_core.restoration.fidelity import RestorationReport
 from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.pixels import checked, checked_mask
+from oldphoto_core.restoration.precision import PrecisionChoice
 from oldphoto_core.restoration.repair import Mode, ToneChoice
 from oldphoto_core.restoration.scan import ArrayScan, Scan
 from oldphoto_core.restoration.scan_restoration import ScanRestoration, Wanted
@@ -44,11 +46,18 @@ class RestorationResult:
 class Restorer:
     """Detects damage and restores photos with one release on one device."""
 
-    def __init__(self, release: LoadedRelease, *, device: torch.device, tile_px: int | None = None) -> None:
+    def __init__(
+        self,
+        release: LoadedRelease,
+        *,
+        device: torch.device,
+        tile_px: int | None = None,
+        precision: PrecisionChoice = "float32",
+    ) -> None:
         self.release = release
         self.device = device
         self.tile_px = TILE_PX.get(device.type, TILE_PX["cpu"]) if tile_px is None else tile_px
-        self._networks = Networks(release, device=device, precision=self.precision)
+        self._networks = Networks(release, device=device, precision=precision)
 
     @classmethod
     def from_release(
@@ -57,6 +66,7 @@ class Restorer:
         *,
         device: str = "auto",
         tile_px: int | None = None,
+        precision: PrecisionChoice = "auto",
         search: Sequence[Path] = (),
     ) -> Restorer:
         """Loads a release.
@@ -65,15 +75,17 @@ class Restorer:
             name_or_path: `default`, a release's name, or a folder with a card.
             device: `auto` (CUDA where there is one, else the CPU), `cpu`, `cuda`, `cuda:1`...
             tile_px: side of a tile's core at most; None: 2048.
+            precision: of products; `auto`: bfloat16 on a GPU, on a CPU whichever a probe finds faster.
             search: folders that releases' names are looked up in.
 
         Raises:
             ReleaseError: there is no such release, or its files were altered.
-            ConfigError: the device is not there.
+            ConfigError: the device is not there, or cannot compute the release in this precision.
         """
+        use_large_pages()
         chosen = _choose_device(device)
         release = load_release(find_release(name_or_path, search=search), device=chosen)
-        return cls(release, device=chosen, tile_px=tile_px)
+        return cls(release, device=chosen, tile_px=tile_px, precision=precision)
 
     @property
     def card(self) -> ReleaseCard:
@@ -82,8 +94,8 @@ class Restorer:
 
     @property
     def precision(self) -> str:
-        """The precision convolutions are computed in on this device."""
-        return "bfloat16" if self.device.type == "cuda" else "float32"
+        """The precision that products are computed in."""
+        return self._networks.precision
 
     def detect(
         self, image: np.ndarray, *, icc_profile: bytes | None = None, scale: int | None = 1

@@ -203,3 +203,14 @@ def test_the_card_says_how_sure_the_detector_must_be(restorer):
     assert restorer.detect(image).max() > 0
     assert np.array_equal(strict_restorer.restore(image).image, empty.image)
     assert not np.array_equal(restorer.restore(image).image, empty.image)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_precision_asked_for_is_used_and_told(restorer, precision):
+    """Both give the same restoration to within a level or two of 255."""
+    photo = np.random.default_rng(5).integers(60, 200, (96, 128, 3), np.uint8)
+    asked = Restorer(restorer.release, device=torch.device("cpu"), precision=precision)
+    result = asked.restore(photo)
+    assert asked.precision == result.report.precision == precision
+    difference = np.abs(result.image.astype(int) - restorer.restore(photo).image.astype(int))
+    assert difference.mean() < 1.0
