@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from oldphoto_core.errors import ConfigError
+from oldphoto_core.scan import ArrayScan, Scan
 
 
 @dataclass(frozen=True)
@@ -101,3 +102,52 @@ class DecodedImage:
 
     iptc: bytes | None = None
     """The file's IPTC datasets (IIM), as read."""
+
+
+@dataclass(frozen=True)
+class OpenedImage:
+    """An image whose rows are had when asked for, with what must be written back beside it; close it when done.
+
+    What a field of the same name means in `DecodedImage`, it means here.
+    """
+
+    scan: Scan
+    """Upright rows, (H, W) or (H, W, 3), uint8 or uint16."""
+
+    alpha: Scan | None
+    """(H, W) of the same dtype."""
+
+    icc_profile: bytes | None
+    dpi: tuple[float, float] | None
+    exif: bytes | None
+    facts: ImageFacts
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+
+    held_bytes: int = 0
+    """What of the image is held in memory: all its pixels, or no more than the strips that are being read."""
+
+    release: Callable[[], None] = lambda: None
+    """Lets go of the file behind it."""
+
+    @classmethod
+    def of(cls, image: DecodedImage) -> OpenedImage:
+        """Gives an image that lies in memory as one that is opened."""
+        return cls(
+            scan=ArrayScan(image.pixels),
+            alpha=None if image.alpha is None else ArrayScan(image.alpha),
+            icc_profile=image.icc_profile,
+            dpi=image.dpi,
+            exif=image.exif,
+            facts=image.facts,
+            xmp=image.xmp,
+            iptc=image.iptc,
+            held_bytes=image.pixels.nbytes + (0 if image.alpha is None else image.alpha.nbytes),
+        )
+
+    def __enter__(self) -> OpenedImage:
+        """Gives itself; the file is let go of at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()

@@ -10,6 +10,6 @@ from __future__ import annotations
 
 from oldphoto_core.decoding import decode_image
 from oldphoto_core.encoding import encode_image
-from oldphoto_core.image_types import DecodedImage, DecodeLimits, ImageFacts
+from oldphoto_core.image_types import DecodedImage, DecodeLimits, ImageFacts, OpenedImage
 
-__all__ = ["DecodeLimits", "DecodedImage", "ImageFacts", "decode_image", "encode_image"]
+__all__ = ["DecodeLimits", "DecodedImage", "ImageFacts", "OpenedImage", "decode_image", "encode_image"]

@@ -20,8 +20,8 @@ from oldphoto_core.colour_space import WorkingColour
 from oldphoto_core.restoration.blending import as_grey
 from oldphoto_core.restoration.networks import Window
 from oldphoto_core.restoration.repair import Repair
-from oldphoto_core.restoration.scan import RollingRows, Scan
 from oldphoto_core.restoration.working import DirectPhoto, ReducedPhoto, as_float, seen_by_networks
+from oldphoto_core.scan import RollingRows, Scan
 
 _BLOCK_PIXELS = 1_500_000
 """Pixels of the scan that are finished at once."""

@@ -19,8 +19,8 @@ from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.pixels import checked, checked_mask
 from oldphoto_core.restoration.precision import PrecisionChoice
 from oldphoto_core.restoration.repair import Mode, ToneChoice
-from oldphoto_core.restoration.scan import ArrayScan, Scan
 from oldphoto_core.restoration.scan_restoration import ScanRestoration, Wanted
+from oldphoto_core.scan import ArrayScan, Scan
 
 __all__ = ["Mode", "RestorationResult", "Restorer", "ToneChoice"]
 

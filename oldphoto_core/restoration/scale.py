@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from oldphoto_core.restoration.blending import LUMA
-from oldphoto_core.restoration.scan import Scan
 from oldphoto_core.restoration.working import as_float
+from oldphoto_core.scan import Scan
 
 LONGEST_SNAPSHOT_PX = 2_048
 """A photo up to this is taken as it is; a scan is not averaged down below half of it."""

@@ -19,9 +19,9 @@ from oldphoto_core.restoration.memory import ease
 from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.repair import Mode, Repair, ToneChoice
 from oldphoto_core.restoration.scale import LARGEST_SCALE, snapshot_scale
-from oldphoto_core.restoration.scan import Scan
 from oldphoto_core.restoration.survey import Survey, reduced_mask, survey
 from oldphoto_core.restoration.working import seen_by_networks, working_photo
+from oldphoto_core.scan import Scan
 
 LEAVE_ALONE_LEVELS = 1.0
 """A photo without damage whose mean change would be below this many 8-bit levels comes back bit for bit."""

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from oldphoto_core.colour_space import WorkingColour
-from oldphoto_core.restoration.scan import RollingRows, Scan
+from oldphoto_core.scan import RollingRows, Scan
 
 _BLOCK_PIXELS = 4_000_000
 """Pixels of a scan that are averaged at once."""

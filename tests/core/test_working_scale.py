@@ -9,8 +9,8 @@ import pytest
 from oldphoto_core import Restorer
 from oldphoto_core.colour_space import WorkingColour
 from oldphoto_core.restoration.scale import snapshot_scale
-from oldphoto_core.restoration.scan import ArrayScan, RollingRows
 from oldphoto_core.restoration.working import working_photo
+from oldphoto_core.scan import ArrayScan, RollingRows
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,6 +44,14 @@ class ArrayScan:
 
     def rows(self, top: int, bottom: int) -> np.ndarray:
         return self.pixels[top:bottom]
+
+
+def blocks_of(scan: Scan, pixels: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Gives a scan from its top in blocks of whole rows: the first row, and (h, W, ...) of about so many pixels."""
+    height, width = scan.shape[:2]
+    step = max(1, pixels // width)
+    for top in range(0, height, step):
+        yield top, scan.rows(top, min(top + step, height))
 
 
 class RollingRows:
