@@ -77,3 +77,8 @@ class RollingRows:
             held = np.concatenate([held, fresh]) if len(held) else fresh
         self._top, self._held = top, held
         return held[: bottom - top]
+
+    def held(self, top: int, bottom: int) -> np.ndarray:
+        """Gives rows that are held, and lets none go."""
+        assert self._top <= top <= bottom <= self._top + len(self._held), (top, bottom, self._top, len(self._held))
+        return self._held[top - self._top : bottom - self._top]

@@ -21,7 +21,7 @@ from oldphoto_core.restoration.blending import as_grey
 from oldphoto_core.restoration.networks import Window
 from oldphoto_core.restoration.repair import Repair
 from oldphoto_core.restoration.working import DirectPhoto, ReducedPhoto, as_float, seen_by_networks
-from oldphoto_core.scan import RollingRows, Scan
+from oldphoto_core.scan import Scan
 
 _BLOCK_PIXELS = 1_500_000
 """Pixels of the scan that are finished at once."""
@@ -78,14 +78,13 @@ class Finisher:
             yield from self._carried_up(photo)
 
     def _as_it_is(self, photo: DirectPhoto) -> Iterator[FinishedRows]:
-        scan = RollingRows(self.scan)
         mask = self.repair.found.mask
         step = max(1, _BLOCK_PIXELS // photo.width)
         for repaired in self.repair.rows(photo):
             for start in range(0, len(repaired.image), step):
                 part = slice(start, start + step)
                 top, image = repaired.top + start, as_float(repaired.image[part])
-                before = scan.between(top, top + len(image))
+                before = photo.held(top, top + len(image))
                 probability = mask[top : top + len(image)].astype(np.float32) / 255
                 weight = None if repaired.weight is None else repaired.weight[part]
                 yield self._finished(top, before, image, probability, weight)

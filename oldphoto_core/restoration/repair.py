@@ -11,7 +11,7 @@ import numpy as np
 from oldphoto_core.restoration.blending import MEND_REACH_PX, ToneFit, as_grey, fit_tone, mend_scratches, repair_weight
 from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.survey import Survey
-from oldphoto_core.restoration.tiling import Tile, fill_up, map_tiles, plan_tiles, read_box
+from oldphoto_core.restoration.tiling import Tile, fill_up, plan_tiles, tiles_with_pieces
 from oldphoto_core.restoration.working import WorkingPhoto, as_sixteen_bits
 
 Mode = Literal["full", "scratches"]
@@ -78,33 +78,33 @@ class Repair:
         """Restores the photo from its top."""
         fit = self._tone_fit() if self.keeps_tone else None
         for row in self.tiles(photo):
-            top, _, bottom, right = (*row[0].read[:3], row[-1].read[3])
-            seen = read_box(photo, row)
-            codes = fill_up(self.found.mask[top : min(bottom, photo.height)], bottom - top, right)
-            mask = codes.astype(np.float32) / 255
-            both = np.dstack([seen, mask])
-            joined = map_tiles(row, both, lambda piece, tile: self._tile(piece, tile, photo, fit))
-            yield RepairedRows(
-                top=row[0].core[0],
-                image=as_sixteen_bits(joined[:, :, :3]),
-                weight=np.ascontiguousarray(joined[:, :, 3]) if self.mode == "scratches" else None,
-            )
+            top, bottom = row[0].core[0], row[0].core[2]
+            image = np.empty((bottom - top, photo.width, 3), np.uint16)
+            weight = np.empty(image.shape[:2], np.float32) if self.mode == "scratches" else None
+            for tile, piece in tiles_with_pieces(photo, row):
+                restored, share = self._tile(piece, tile, photo, fit)
+                image[:, tile.columns] = as_sixteen_bits(tile.core_of(restored))
+                if weight is not None:
+                    weight[:, tile.columns] = tile.core_of(share)
+            yield RepairedRows(top=top, image=image, weight=weight)
 
-    def _tile(self, piece: np.ndarray, tile: Tile, photo: WorkingPhoto, fit: ToneFit | None) -> np.ndarray:
-        """Gives (h, w, 4): the restoration, and the weight of the repair."""
-        original, mask = piece[:, :, :3], np.ascontiguousarray(piece[:, :, 3])
+    def _tile(
+        self, original: np.ndarray, tile: Tile, photo: WorkingPhoto, fit: ToneFit | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Gives (h, w, 3) the restoration, and (h, w) the weight of the repair."""
+        top, left, bottom, right = tile.read
+        mask = fill_up(self.found.mask[top:bottom, left:right], bottom - top, right - left).astype(np.float32) / 255
         weight = np.zeros_like(mask)
         if self.mode == "scratches":
             weight = repair_weight(mask, threshold=self.networks.mask_threshold)
             if not weight.any():  # nothing to mend here
-                return np.dstack([original, weight])
+                return original, weight
         acted_on = self.networks.acted_on(mask) if self.found.detected else mask
         window = tile.window(photo.height, photo.width)
-        restored = self.networks.restore(np.ascontiguousarray(original), acted_on, self.found.glance, window)
-        restored = self._in_tone(restored, fit)
+        restored = self._in_tone(self.networks.restore(original, acted_on, self.found.glance, window), fit)
         if self.mode == "scratches":
             restored = mend_scratches(original, restored, weight)
-        return np.dstack([restored, weight])
+        return restored, weight
 
     def _in_tone(self, restored: np.ndarray, fit: ToneFit | None) -> np.ndarray:
         if self.is_monochrome:

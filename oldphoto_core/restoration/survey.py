@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from oldphoto_core.color import NEUTRAL_SPREAD, is_toned_grey
 from oldphoto_core.models.look import THUMBNAIL_PX, Glance, make_thumbnail
 from oldphoto_core.restoration.networks import Networks
-from oldphoto_core.restoration.tiling import map_tiles, plan_tiles, read_box
+from oldphoto_core.restoration.tiling import plan_tiles, tiles_with_pieces
 from oldphoto_core.restoration.working import WorkingPhoto
 
 SMALL_PX = 512
@@ -20,6 +20,9 @@ SMALL_PX = 512
 
 _COLOURED_SHARE = 0.001
 """Share of pixels with colour from which a photo is not neutral: JPEG leaves a trace of it at edges of a grey one."""
+
+_BLOCK_PIXELS = 1_000_000
+"""Pixels that are gathered at once."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ def survey(
     gathered = _Gathered(photo.height, photo.width)
     found = np.empty((photo.height, photo.width), np.uint8) if mask is None else mask
     reach = networks.detector_reach_px
+    step = max(1, _BLOCK_PIXELS // photo.width)
     rows_of_tiles = plan_tiles(
         photo.height,
         photo.width,
@@ -74,13 +78,15 @@ def survey(
     )
     for row in rows_of_tiles:
         top, bottom = row[0].core[0], row[0].core[2]
-        rows = read_box(photo, row)
+        codes = photo.codes(row[0].read[0], min(row[0].read[2], photo.height))[top - row[0].read[0] :]
         if mask is None:
-            probability = map_tiles(row, rows, lambda piece, _: networks.detect(piece))
-            found[top:bottom] = np.rint(probability * 255)
-        probability = found[top:bottom].astype(np.float32) / 255
-        core = rows[top - row[0].read[0] :][: bottom - top, : photo.width]
-        gathered.add(top, core, probability if mask is not None else networks.acted_on(probability))
+            for tile, piece in tiles_with_pieces(photo, row):
+                found[top:bottom, tile.columns] = np.rint(tile.core_of(networks.detect(piece)) * 255)
+        for start in range(top, bottom, step):
+            end = min(start + step, bottom)
+            probability = found[start:end].astype(np.float32) / 255
+            rows = photo.seen(codes[start - top : end - top])
+            gathered.add(start, rows, probability if mask is not None else networks.acted_on(probability))
     small, small_mask = gathered.small()
     return Survey(
         mask=found,

@@ -6,7 +6,7 @@ stride, and only its core is kept. Convolution padding then falls on true photo 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -40,6 +40,11 @@ class Tile:
         """Gives the core's part of an answer over what was read."""
         top, left, bottom, right = self.core
         return answer[top - self.read[0] : bottom - self.read[0], left - self.read[1] : right - self.read[1]]
+
+    @property
+    def columns(self) -> slice:
+        """The photo's columns in the core."""
+        return slice(self.core[1], self.core[3])
 
 
 def round_up(value: int, multiple: int) -> int:
@@ -87,30 +92,19 @@ def _spans(
         yield (start, end), (max(start - halo, 0), min(round_up(end, stride) + halo, padded))
 
 
-def read_box(photo: WorkingPhoto, row: list[Tile]) -> np.ndarray:
-    """Gives what a row of tiles reads, over the photo's whole width: (h, W', 3) float32, its last pixels repeated."""
-    top, bottom, right = row[0].read[0], row[0].read[2], row[-1].read[3]
-    return fill_up(photo.between(top, min(bottom, photo.height)), bottom - top, right)
+def tiles_with_pieces(photo: WorkingPhoto, row: list[Tile]) -> Iterator[tuple[Tile, np.ndarray]]:
+    """Gives each tile of a row with what it reads, (h, w, 3) float32, the photo's last pixels repeated.
+
+    Of the photo's whole width only stored codes are held; floats are made a tile at a time.
+    """
+    top, bottom = row[0].read[0], row[0].read[2]
+    codes = photo.codes(top, min(bottom, photo.height))
+    for tile in row:
+        left, right = tile.read[1], tile.read[3]
+        yield tile, fill_up(photo.seen(codes[:, left:right]), bottom - top, right - left)
 
 
 def fill_up(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Gives the image with its last row and column repeated up to this height and width."""
     below, right = height - image.shape[0], width - image.shape[1]
     return cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE) if below or right else image
-
-
-def map_tiles(row: list[Tile], rows: np.ndarray, function: Callable[[np.ndarray, Tile], np.ndarray]) -> np.ndarray:
-    """Applies a function to each tile of a row and joins the cores.
-
-    Args:
-        row: tiles beside each other.
-        rows: what they read, (h, W', ...).
-        function: takes a tile's pixels and the tile; gives an array over what was read.
-
-    Returns:
-        (core height, W, ...).
-    """
-    pieces = [
-        tile.core_of(function(np.ascontiguousarray(rows[:, tile.read[1] : tile.read[3]]), tile)) for tile in row
-    ]
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1)

@@ -30,8 +30,11 @@ class WorkingPhoto(Protocol):
     height: int
     width: int
 
-    def between(self, top: int, bottom: int) -> np.ndarray:
-        """Gives rows (h, W, 3) float32 in [0, 1], sRGB; never from above an earlier call's `top`."""
+    def codes(self, top: int, bottom: int) -> np.ndarray:
+        """Gives rows (h, W, ...) as they are stored; never from above an earlier call's `top`."""
+
+    def seen(self, codes: np.ndarray) -> np.ndarray:
+        """Gives (h, w, 3) float32 in [0, 1], sRGB, of stored pixels (h, w, ...)."""
 
     def again(self) -> WorkingPhoto:
         """Gives the same photo, to be read from its top."""
@@ -45,8 +48,15 @@ class DirectPhoto:
         self._scan, self._colour = scan, colour
         self._rows = RollingRows(scan)
 
-    def between(self, top: int, bottom: int) -> np.ndarray:
-        return seen_by_networks(self._rows.between(top, bottom), self._colour)
+    def codes(self, top: int, bottom: int) -> np.ndarray:
+        return self._rows.between(top, bottom)
+
+    def held(self, top: int, bottom: int) -> np.ndarray:
+        """Gives rows of the last `codes` again, and lets none go."""
+        return self._rows.held(top, bottom)
+
+    def seen(self, codes: np.ndarray) -> np.ndarray:
+        return seen_by_networks(codes, self._colour)
 
     def again(self) -> DirectPhoto:
         return DirectPhoto(self._scan, self._colour)
@@ -63,8 +73,11 @@ class ReducedPhoto:
         self.pixels = pixels
         self.height, self.width = pixels.shape[:2]
 
-    def between(self, top: int, bottom: int) -> np.ndarray:
-        return as_float(self.pixels[top:bottom])
+    def codes(self, top: int, bottom: int) -> np.ndarray:
+        return self.pixels[top:bottom]
+
+    def seen(self, codes: np.ndarray) -> np.ndarray:
+        return as_float(codes)
 
     def again(self) -> ReducedPhoto:
         return self

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.models.presets import build_detector, preset
-from oldphoto_core.restoration.tiling import map_tiles, plan_tiles, read_box, round_up
+from oldphoto_core.restoration.tiling import plan_tiles, round_up, tiles_with_pieces
 from oldphoto_core.restoration.working import ReducedPhoto
 
 STRIDE = 16
@@ -65,7 +65,12 @@ def awake(module):
 def over_tiles(photo: ReducedPhoto, function, *, core_px, halo_px) -> tuple[np.ndarray, int]:
     """The function over all tiles, joined, and their number."""
     rows = plan_tiles(photo.height, photo.width, core_px=core_px, halo_px=halo_px, stride=STRIDE)
-    joined = np.concatenate([map_tiles(row, read_box(photo, row), function) for row in rows])
+    joined = np.concatenate(
+        [
+            np.concatenate([tile.core_of(function(piece, tile)) for tile, piece in tiles_with_pieces(photo, row)], 1)
+            for row in rows
+        ]
+    )
     return joined, sum(map(len, rows))
 
 

@@ -78,7 +78,7 @@ def test_edges_that_fill_no_square_are_averaged_too(size):
     scan = ArrayScan(np.full((*size, 3), 77, np.uint8))
     reduced = working_photo(scan, WorkingColour.of(None, channels=3), 4)
     assert (reduced.height, reduced.width) == (-(-size[0] // 4), -(-size[1] // 4))
-    assert np.allclose(reduced.between(0, reduced.height), 77 / 255, atol=1e-4)
+    assert np.allclose(reduced.seen(reduced.codes(0, reduced.height)), 77 / 255, atol=1e-4)
 
 
 def test_rows_are_read_once_as_the_place_moves_down():
@@ -93,6 +93,7 @@ def test_rows_are_read_once_as_the_place_moves_down():
     rolling = RollingRows(Counting(pixels))
     for top, bottom in [(0, 6), (2, 10), (8, 12), (12, 20)]:
         assert np.array_equal(rolling.between(top, bottom), pixels[top:bottom])
+    assert np.array_equal(rolling.held(14, 17), pixels[14:17])
     assert Counting.read == [(0, 0), (0, 6), (6, 10), (10, 12), (12, 20)]
     with pytest.raises(ValueError, match="begin again"):
         rolling.between(3, 5)
