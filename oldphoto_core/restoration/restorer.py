@@ -20,6 +20,8 @@ from oldphoto_core.restoration.pixels import checked, checked_mask
 from oldphoto_core.restoration.precision import PrecisionChoice
 from oldphoto_core.restoration.repair import Mode, ToneChoice
 from oldphoto_core.restoration.scan_restoration import ScanRestoration, Wanted
+from oldphoto_core.restoration.scan_result import ScanResult
+from oldphoto_core.row_spool import RowSpool
 from oldphoto_core.scan import ArrayScan, Scan
 
 __all__ = ["Mode", "RestorationResult", "Restorer", "ToneChoice"]
@@ -147,12 +149,42 @@ class Restorer:
             result = image.copy()
         return RestorationResult(image=result, mask=found if mask is None else checked_mask(mask), report=report)
 
+    def restore_scan(
+        self,
+        scan: Scan,
+        wanted: Wanted,
+        *,
+        mask: Scan | None = None,
+        icc_profile: bytes | None = None,
+        scale: int | None = 1,
+    ) -> ScanResult:
+        """Restores a scan of any size, and puts the result down as it comes; see `begin`."""
+        begun = self.begin(scan, wanted, mask=mask, icc_profile=icc_profile, scale=scale)
+        image, found = RowSpool(scan.shape, scan.dtype), RowSpool(scan.shape[:2], np.uint8)
+        try:
+            for part in begun.rows():
+                image.append(part.after)
+                found.append(np.rint(part.mask * 255).astype(np.uint8))
+            report = begun.report()
+        except BaseException:
+            image.close()
+            found.close()
+            raise
+        if report.left_alone:
+            image.close()
+        return ScanResult(
+            image=scan if report.left_alone else image,
+            mask=found if mask is None else mask,
+            report=report,
+            spools=(image, found),
+        )
+
     def begin(
         self,
         scan: Scan,
         wanted: Wanted,
         *,
-        mask: np.ndarray | None = None,
+        mask: Scan | None = None,
         icc_profile: bytes | None = None,
         scale: int | None = 1,
     ) -> ScanRestoration:
@@ -161,14 +193,21 @@ class Restorer:
         Args:
             scan: where its rows come from.
             wanted: what is asked for.
-            mask, icc_profile, scale: as in `restore`.
+            mask: (H, W) uint8, 255 where damaged; None: detected.
+            icc_profile, scale: as in `restore`.
+
+        Raises:
+            ConfigError: the mask is of another size.
         """
+        if mask is not None and mask.shape != scan.shape[:2]:
+            found = f"expected {scan.shape[:2]}, found {mask.shape}"
+            raise ConfigError(f"the mask must be of the photo's height and width: {found}")
         return ScanRestoration(
             scan,
             self._networks,
             wanted,
             tile_px=self.tile_px,
-            mask=None if mask is None else checked_mask(mask, scan.shape[:2]),
+            mask=mask,
             colour=WorkingColour.of(icc_profile, channels=1 if len(scan.shape) == 2 else 3),
             scale=scale,
         )
@@ -176,7 +215,10 @@ class Restorer:
     def _begin(
         self, image: np.ndarray, mask: np.ndarray | None, wanted: Wanted, icc: bytes | None, scale: int | None
     ) -> ScanRestoration:
-        return self.begin(ArrayScan(checked(image)), wanted, mask=mask, icc_profile=icc, scale=scale)
+        scan = ArrayScan(checked(image))
+        codes = None if mask is None else np.rint(checked_mask(mask, image.shape[:2]) * 255).astype(np.uint8)
+        given = None if codes is None else ArrayScan(codes)
+        return self.begin(scan, wanted, mask=given, icc_profile=icc, scale=scale)
 
 
 def _choose_device(device: str) -> torch.device:

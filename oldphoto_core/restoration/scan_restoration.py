@@ -70,11 +70,11 @@ class ScanRestoration:
         wanted: Wanted,
         *,
         tile_px: int | None,
-        mask: np.ndarray | None,
+        mask: Scan | None,
         colour: WorkingColour,
         scale: int | None,
     ) -> None:
-        """See `Restorer.begin`; `mask` is (H, W) float32 in [0, 1] at the scan's scale."""
+        """See `Restorer.begin`; `mask` is (H, W) uint8 at the scan's scale, 255 where damaged."""
         self._started = time.perf_counter()
         self._scan, self._networks, self._wanted, self._tile_px = scan, networks, wanted, tile_px
         self._colour = colour

@@ -14,6 +14,7 @@ from oldphoto_core.models.look import THUMBNAIL_PX, Glance, make_thumbnail
 from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.tiling import plan_tiles, tiles_with_pieces
 from oldphoto_core.restoration.working import WorkingPhoto
+from oldphoto_core.scan import Scan
 
 SMALL_PX = 512
 """Longer side, at most, of the small copy that global things are judged by."""
@@ -155,11 +156,16 @@ class _Gathered:
         return "toned" if is_toned_grey(np.rint(small * 65_535).astype(np.uint16)) else "no"
 
 
-def reduced_mask(mask: np.ndarray, scale: int) -> np.ndarray:
-    """Gives a scan's mask (H, W) float32 in [0, 1] as uint8 of working pixels: the worst of each square."""
-    codes = np.rint(mask * 255).astype(np.uint8)
+def reduced_mask(mask: Scan, scale: int) -> np.ndarray:
+    """Gives a scan's mask (H, W) uint8 in working pixels: the worst of each square."""
+    height, width = mask.shape[:2]
     if scale == 1:
-        return codes
-    below, right = -mask.shape[0] % scale, -mask.shape[1] % scale
-    codes = cv2.copyMakeBorder(codes, 0, below, 0, right, cv2.BORDER_REPLICATE)
-    return codes.reshape(codes.shape[0] // scale, scale, -1, scale).max(axis=(1, 3))
+        return mask.rows(0, height)
+    reduced = np.empty((-(-height // scale), -(-width // scale)), np.uint8)
+    step = max(1, _BLOCK_PIXELS // (width * scale)) * scale
+    for top in range(0, height, step):
+        codes = mask.rows(top, min(top + step, height))
+        codes = cv2.copyMakeBorder(codes, 0, -codes.shape[0] % scale, 0, -width % scale, cv2.BORDER_REPLICATE)
+        squares = codes.reshape(codes.shape[0] // scale, scale, -1, scale)
+        reduced[top // scale : top // scale + len(squares)] = squares.max(axis=(1, 3))
+    return reduced

@@ -1,0 +1,36 @@
+"""What came of a scan: rows that may be read again while they are written into files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from oldphoto_core.restoration.fidelity import RestorationReport
+from oldphoto_core.row_spool import RowSpool
+from oldphoto_core.scan import Scan
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """A restored scan; close it when its files are written.
+
+    Attributes:
+        image: of the scan's shape and dtype; the scan itself where it was left alone.
+        mask: (H, W) uint8, 255 times the probability of structured damage, or the mask that was given.
+        report: what was done.
+        spools: where the rows lie.
+    """
+
+    image: Scan
+    mask: Scan
+    report: RestorationReport
+    spools: tuple[RowSpool, ...] = ()
+
+    @property
+    def held_bytes(self) -> int:
+        """What of it is held in memory."""
+        return sum(spool.held_bytes for spool in self.spools)
+
+    def close(self) -> None:
+        """Lets go of the rows."""
+        for spool in self.spools:
+            spool.close()
