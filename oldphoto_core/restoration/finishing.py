@@ -2,10 +2,11 @@
 
 Of a scan that was taken as it is, the repaired rows are the result. Of one that was averaged down, the result is
 
-    out = T(x) + up(r - T(w)) - up(m) (T(x) - up(T(w)))
+    out = T(x) + up(c) - up(m) (T(x) - up(T(w)))
 
-with x the scan, w the working photo, r its restoration, T the photo's tone map (nothing where the tone is kept) and m
-the mask: outside the mask the scan keeps its own detail and takes the change alone, inside it the repair stands.
+with x the scan, w the working photo, T the photo's tone map (nothing where the tone is kept), m the mask, and c what is
+carried (`oldphoto_core.restoration.carrying`) of the change r - T(w) that the restoration r makes: inside the mask the
+repair stands, outside it the scan keeps its own detail and takes the coarse change alone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 
 from oldphoto_core.colour_space import WorkingColour
 from oldphoto_core.restoration.blending import as_grey
+from oldphoto_core.restoration.carrying import CARRY_REACH_PX, carried_change
 from oldphoto_core.restoration.networks import Window
 from oldphoto_core.restoration.repair import Repair
 from oldphoto_core.restoration.working import DirectPhoto, ReducedPhoto, as_float, seen_by_networks
@@ -101,7 +103,8 @@ class Finisher:
         step = max(1, _BLOCK_PIXELS // (width * self.scale))
         for top in range(0, photo.height, step):
             bottom = min(top + step, photo.height)
-            first, last = max(top - _CONTEXT, 0), min(bottom + _CONTEXT, photo.height)
+            around = CARRY_REACH_PX + _CONTEXT
+            first, last = max(top - around, 0), min(bottom + around, photo.height)
             rows = slice(first, last)
             before = self.scan.rows(top * self.scale, min(bottom * self.scale, height))
             seen = seen_by_networks(before, self.colour)
@@ -111,8 +114,13 @@ class Finisher:
             share = self.repair.found.acted_on(self.repair.networks, self.repair.found.mask[rows])
             if weight is not None:
                 share = weight[rows]
-            small = np.dstack([as_float(image[rows]) - working, working, share, codes])
-            large = self._enlarged(small, top - first, bottom - top)[: len(before), :width]
+            change = as_float(image[rows]) - working
+            if weight is None:
+                change = carried_change(change, share)
+            small = np.dstack([change, working, share, codes])
+            above = min(top - first, _CONTEXT)  # what only the change looked at is not enlarged
+            small = small[top - first - above : bottom - first + _CONTEXT]
+            large = self._enlarged(small, above, bottom - top)[: len(before), :width]
             change, soft, share_up, mask_up = large[:, :, :3], large[:, :, 3:6], large[:, :, 6], large[:, :, 7]
             share_up = np.clip(share_up, 0, 1)
             sharp = self._toned(seen, self._window_of(photo, top, len(before)))
