@@ -179,6 +179,18 @@ class Restorer:
             spools=(image, found),
         )
 
+    def detect_scan(self, scan: Scan, *, icc_profile: bytes | None = None, scale: int | None = 1) -> RowSpool:
+        """Gives (H, W) uint8 rows, 255 times the probability of structured damage, of a scan of any size.
+
+        Args:
+            scan: where its rows come from.
+            icc_profile, scale: see `restore`.
+        """
+        found = RowSpool(scan.shape[:2], np.uint8)
+        for _, rows in self.begin(scan, Wanted(), icc_profile=icc_profile, scale=scale).mask_rows():
+            found.append(np.rint(rows * 255).astype(np.uint8))
+        return found
+
     def begin(
         self,
         scan: Scan,

@@ -80,3 +80,10 @@ def test_a_photo_that_is_left_alone_is_the_scan_itself(restorer):
     assert result.image is scan
     assert isinstance(result, scan_result.ScanResult)
     result.close()
+
+
+@pytest.mark.parametrize("scale", [1, 4])
+def test_detection_gives_the_rows_of_the_whole_mask(restorer, scale):
+    pixels = photo(150, 170)
+    found = restorer.detect_scan(ArrayScan(pixels), scale=scale)
+    assert np.array_equal(found.rows(0, 150), np.rint(restorer.detect(pixels, scale=scale) * 255))
