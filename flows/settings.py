@@ -38,7 +38,7 @@ class Settings(StorageSettings):
     )
     lease_s: int = Field(default=60, ge=10, description="how long a dead run keeps its photos from others")
     readers: int | None = Field(default=None, ge=1, le=256, description="threads that read and check masters")
-    max_megapixels: float = Field(default=200.0, gt=0, description="larger images are quarantined as bombs")
+    max_megapixels: float = Field(default=500.0, gt=0, description="larger images are quarantined as bombs")
     tries: int = Field(default=3, ge=1, le=20, description="failed tries after which a photo is set aside")
     store_patience_s: float = Field(default=300.0, ge=0, description="how long a busy store is waited for, a request")
     notify_block: str | None = Field(

@@ -11,17 +11,40 @@ vivid than a press would.
 from __future__ import annotations
 
 import logging
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Literal
 
 import numpy as np
 from PIL import ImageCms
 
 from oldphoto_core.color import profile_space, srgb_profile
+from oldphoto_core.colour_space import comes_back
 
 log = logging.getLogger(__name__)
 
 _BLOCK_PX = 1 << 18
+
+
+def conversion_of(
+    kind: str, icc: bytes | None, dtype: np.dtype, name: str
+) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Gives what turns a picture's samples, or any rows of them, into sRGB; None where they can be written back.
+
+    Args:
+        kind: `grey`, `rgb`, `cmyk`, `lab` or `icc-lab`: see `oldphoto_core.tiff_pages.Plain`.
+        icc: The profile that describes them. That it cannot be applied is said here, once.
+        dtype: uint8 or uint16.
+        name: The file, for the log.
+    """
+    if kind == "cmyk":
+        is_usable = profile_space(icc) == "CMYK" and _applies(icc or b"", "cmyk", dtype, name)
+        return partial(cmyk_to_srgb, icc=icc if is_usable else None, name=name)
+    if kind in ("lab", "icc-lab"):
+        return partial(lab_to_srgb, layout="cie" if kind == "lab" else "icc")
+    if kind == "rgb" and icc and profile_space(icc) == "RGB" and not comes_back(icc):
+        return partial(rgb_to_srgb, icc=icc, name=name) if _applies(icc, "rgb", dtype, name) else _as_they_are
+    return None
 
 
 def cmyk_to_srgb(pixels: np.ndarray, icc: bytes | None, name: str = "a picture") -> np.ndarray:
@@ -79,6 +102,14 @@ def lab_to_srgb(pixels: np.ndarray, *, layout: Literal["cie", "icc"] = "cie") ->
             intent=imagecodecs.CMS.INTENT.RELATIVE_COLORIMETRIC,
         )[0]
     return out
+
+
+def _applies(icc: bytes, space: str, dtype: np.dtype, name: str) -> bool:
+    return _convert(np.zeros((1, 1, 4 if space == "cmyk" else 3), dtype), icc, space, name) is not None
+
+
+def _as_they_are(pixels: np.ndarray) -> np.ndarray:
+    return pixels
 
 
 def _convert(pixels: np.ndarray, icc: bytes, space: str, name: str) -> np.ndarray | None:

@@ -13,9 +13,9 @@ from oldphoto_core.scan import ArrayScan, Scan
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """What `decode_image` accepts; checked against the header, before any pixel is decoded."""
+    """What `decode_image` and `open_image` accept; checked against the header, before any pixel is decoded."""
 
-    max_pixels: int = 200_000_000
+    max_pixels: int = 500_000_000
     """Height times width above which an image is refused as a `bomb`."""
 
     min_side_px: int = 32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import logging
@@ -63,6 +64,9 @@ def refusing(name: str, format: str, opening: bool = False) -> Iterator[None]:
         name: The file.
         format: What its first bytes announce.
         opening: Whether the header is being read, and the announcement may be a coincidence.
+
+    Raises:
+        OSError: the disk or the network share fails, which says nothing of the file.
     """
     try:
         yield
@@ -77,11 +81,21 @@ def refusing(name: str, format: str, opening: bool = False) -> Iterator[None]:
             advice="check that the file is what it claims to be",
         ) from error
     except Exception as error:
+        if is_disk_failure(error):
+            raise
         if opening and format in WEAK_SIGNATURES:
             raise not_an_image(name, f"bytes that only begin like a {format} file") from error
         text = f"{type(error).__name__}: {error}"
         cut = isinstance(error, EOFError | struct.error) or any(word in text.lower() for word in _CUT_SHORT)
         raise broken(name, format, "truncated" if cut else "corrupt", str(error) or type(error).__name__) from error
+
+
+def is_disk_failure(error: Exception) -> bool:
+    """Tells whether the system could not read, as against a decoder that complains of what it read.
+
+    Decoders' OSErrors have no number. A position that no file can have is the file's own fault.
+    """
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL, errno.EOVERFLOW)
 
 
 def open_with_pillow(data: bytes, format: str, name: str) -> Any:

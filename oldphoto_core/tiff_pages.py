@@ -8,19 +8,18 @@ others without a word.
 
 from __future__ import annotations
 
-import io
 import logging
-import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
 from oldphoto_core.errors import ImageRefused
-from oldphoto_core.exif import DESCRIPTIVE_TAGS, entries
+from oldphoto_core.exif import DESCRIPTIVE_TAGS
 from oldphoto_core.packets import iptc_of_resources, whole_iptc, whole_xmp
-from oldphoto_core.pillow_reading import broken, unsupported
+from oldphoto_core.pillow_reading import broken, is_disk_failure, unsupported
+from oldphoto_core.tiff_wholeness import check_chain, check_whole, open_tiff, read_at, starts_beyond
 
 if TYPE_CHECKING:
     from tifffile import TiffPage
@@ -40,9 +39,6 @@ _LOSSLESS_COMPRESSIONS = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})
 
 _CAMERA_RAW = (32803, 34892)  # colour filter array, linear raw
 _DNG_VERSION, _SUBFILE_TYPE, _OLD_SUBFILE_TYPE = 50706, 254, 255
-_NEEDED_TAGS = frozenset({258, 273, 279, 320, 324, 325, 347})
-"""Bits, strips, tiles, palette and JPEG tables: what the pixels cannot be read without."""
-
 _XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG = 700, 33723, 34377
 _UNSIGNED, _UNTYPED = 1, 4
 _OTHER_SAMPLES = {2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
@@ -87,24 +83,28 @@ class TiffPhoto:
     """Its IPTC datasets, from their own tag or among Photoshop's resources."""
 
 
-def find_photo(data: bytes, name: str) -> TiffPhoto:
+def find_photo(file: IO[bytes], name: str) -> TiffPhoto:
     """Gives the page that is the photo.
+
+    Args:
+        file: The whole file, in memory or not; of its pixels nothing is read. It must stay open as long as `exif` is
+            read.
+        name: The file, for messages.
 
     Raises:
         ImageRefused: more than one photo, a camera's raw file, samples that are not carried, strips that are missing.
+        OSError: the disk or the network share fails.
     """
-    import tifffile
-
     try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
+        with open_tiff(file) as tiff:
             pages: list[Any] = []
-            for page in file.pages:
+            for page in tiff.pages:
                 pages.append(page)
                 if len(pages) > MAX_PAGES:
                     raise _several(name, f"more than {MAX_PAGES} pages")
-            index = _check_and_choose(data, name, pages)
+            index = _check_and_choose(file, name, pages)
             page = pages[index]
-            exif = _exif_of(data, page, name, byteorder=file.byteorder, is_big=file.is_bigtiff)
+            exif = _exif_of(file, page, name, byteorder=tiff.byteorder, is_big=tiff.is_bigtiff)
             return TiffPhoto(
                 page=index,
                 height=page.imagelength,
@@ -114,23 +114,25 @@ def find_photo(data: bytes, name: str) -> TiffPhoto:
                 icc_profile=page.tags.valueof(34675) or None,
                 dpi=_dpi(page),
                 exif=exif,
-                xmp=whole_xmp(_raw(data, page, _XMP_TAG)),
-                iptc=whole_iptc(_raw(data, page, _IPTC_TAG))
-                or iptc_of_resources(_raw(data, page, _PHOTOSHOP_TAG)),
+                xmp=whole_xmp(_raw(file, page, _XMP_TAG)),
+                iptc=whole_iptc(_raw(file, page, _IPTC_TAG))
+                or iptc_of_resources(_raw(file, page, _PHOTOSHOP_TAG)),
             )
     except ImageRefused:
         raise
     except Exception as error:  # a reader raises anything on foreign bytes
-        if _starts_beyond(data):
-            raise _truncated(name, "a directory beyond the end of the file") from error
+        if is_disk_failure(error):
+            raise
+        if starts_beyond(file):
+            raise broken(name, "TIFF", "truncated", "a directory beyond the end of the file") from error
         raise broken(name, "TIFF", "corrupt", str(error) or type(error).__name__) from error
 
 
-def _exif_of(data: bytes, page: TiffPage, name: str, *, byteorder: str, is_big: bool) -> Image.Exif:
+def _exif_of(file: IO[bytes], page: TiffPage, name: str, *, byteorder: str, is_big: bool) -> Image.Exif:
     exif = Image.Exif()
     if not (is_big and byteorder == ">"):
         exif.endian, exif.bigtiff = byteorder, is_big
-        exif.load_from_fp(io.BytesIO(data), page.offset)
+        exif.load_from_fp(file, page.offset)
         return exif
     # Pillow does not know big-endian BigTIFF; the directories behind these tags are out of reach then.
     for tag in page.tags.values():
@@ -141,7 +143,7 @@ def _exif_of(data: bytes, page: TiffPage, name: str, *, byteorder: str, is_big: 
     return exif
 
 
-def _check_and_choose(data: bytes, name: str, pages: list[TiffPage]) -> int:
+def _check_and_choose(file: IO[bytes], name: str, pages: list[TiffPage]) -> int:
     index = _choose(name, pages)
     page = pages[index]
     if any(_is_camera_raw(other) for other in pages):
@@ -156,8 +158,8 @@ def _check_and_choose(data: bytes, name: str, pages: list[TiffPage]) -> int:
         raise unsupported(name, "samples of 8 or 16 bits", found, "convert a copy to 16 bits")
     if bits == 16 and _plain(page) is None:
         raise _refuse_deep_kind(name, page, samples)
-    _check_whole(data, name, page)
-    _check_chain(data, name, pages[-1])
+    check_whole(file, name, page, is_plain=_plain(page) is not None)
+    check_chain(file, name, pages[-1])
     return index
 
 
@@ -205,10 +207,10 @@ def _dpi(page: TiffPage) -> tuple[float, float] | None:
     return checked_dpi([per_inch * top / bottom if bottom else 0 for top, bottom in fractions])
 
 
-def _raw(data: bytes, page: TiffPage, code: int) -> bytes:
+def _raw(file: IO[bytes], page: TiffPage, code: int) -> bytes:
     """A tag's bytes as they stand, whatever type the writer gave them."""
     tag = page.tags.get(code)
-    return b"" if tag is None else data[tag.valueoffset : tag.valueoffset + tag.valuebytecount]
+    return b"" if tag is None else read_at(file, tag.valueoffset, tag.valuebytecount)
 
 
 def _choose(name: str, pages: list[TiffPage]) -> int:
@@ -247,40 +249,3 @@ def _is_camera_raw(page: TiffPage) -> bool:
 def _numbers(page: TiffPage, code: int, default: tuple[int, ...]) -> tuple[int, ...]:
     value = page.tags.valueof(code, default)
     return tuple(int(v) for v in value) if isinstance(value, tuple) else (int(value),)
-
-
-def _check_whole(data: bytes, name: str, page: TiffPage) -> None:
-    """Refuses a page whose pixels, or what is needed to read them, are not all in the file."""
-    if data[2:4] in (b"*\0", b"\0*"):
-        needed = [entry for entry in entries(data, page.offset) if entry.tag in _NEEDED_TAGS]
-        if any(entry.value_at + entry.size_bytes > len(data) for entry in needed):
-            raise _truncated(name, "tables beyond the end of the file")
-    ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
-    if not ends or min(page.databytecounts) == 0 or len(page.dataoffsets) != len(page.databytecounts):
-        raise _truncated(name, "strips without data")
-    if max(ends) > len(data):
-        raise _truncated(
-            name, f"{sum(end > len(data) for end in ends)} of {len(ends)} strips beyond the end of the file"
-        )
-
-
-def _check_chain(data: bytes, name: str, last: TiffPage) -> None:
-    """Refuses a file whose last readable page announces another one that is not there."""
-    if data[2:4] not in (b"*\0", b"\0*"):
-        return
-    order = "<" if data[:2] == b"II" else ">"
-    (count,) = struct.unpack_from(order + "H", data, last.offset)
-    (following,) = struct.unpack_from(order + "I", data, last.offset + 2 + 12 * count)
-    if following >= len(data):
-        raise _truncated(name, "a further page beyond the end of the file")
-
-
-def _starts_beyond(data: bytes) -> bool:
-    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
-    is_big = data[2:4] in (b"+\0", b"\0+")
-    start = int.from_bytes(data[8:16] if is_big else data[4:8], order)
-    return start + 2 > len(data)
-
-
-def _truncated(name: str, found: str) -> ImageRefused:
-    return broken(name, "TIFF", "truncated", found)
