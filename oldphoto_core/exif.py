@@ -46,8 +46,10 @@ DESCRIPTIVE_TAGS = frozenset([*CAPTURE_TAGS.values(), Base.PageName, *_XP_TAGS])
 """Tags of the first directory that speak of the photo rather than of how a file stores it."""
 
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_NUMBER_SIZES = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}
 _ORIENTATION, _COLOUR_SPACE, _WIDTH, _HEIGHT, _INTEROP = 0x0112, 0xA001, 0xA002, 0xA003, 0xA005
 _UNCALIBRATED = 0xFFFF
+_LONG8 = 16
 _MAX_ENTRIES = 1000
 
 
@@ -181,6 +183,45 @@ def _move_directory(block: bytes, moved: bytearray, offset: int, by: int) -> Non
             _move_directory(block, moved, value, by)
         if entry.tag == _INTEROP or not entry.inline:
             struct.pack_into(order + "I", moved, entry.at + 8, value + by)
+
+
+def widened(block: bytes, by: int) -> tuple[bytearray, dict[int, int]]:
+    """Gives the EXIF and GPS directories with their values as a BigTIFF has them, and where these directories are.
+
+    They are little-endian whatever the block is, since big-endian BigTIFF is not read everywhere.
+
+    Args:
+        block: What `for_derivative` gave.
+        by: Where in the file they are going to stand.
+    """
+    out, homes = bytearray(), {}
+    for entry in entries(block, first_directory(block)):
+        if entry.tag in (IFD.Exif, IFD.GPSInfo):
+            (at,) = struct.unpack_from(_order(block) + "I", block, entry.value_at)
+            homes[entry.tag] = by + _widen_directory(block, out, at, by)
+    return out, homes
+
+
+def _widen_directory(block: bytes, out: bytearray, offset: int, by: int) -> int:
+    records = []
+    for entry in entries(block, offset):
+        kind, count = entry.type, entry.count
+        value = block[entry.value_at : entry.value_at + entry.size_bytes]
+        if entry.tag == _INTEROP:
+            (at,) = struct.unpack_from(_order(block) + "I", block, entry.at + 8)
+            kind, count, value = _LONG8, 1, struct.pack("<Q", by + _widen_directory(block, out, at, by))
+        elif _order(block) == ">" and (unit := _NUMBER_SIZES.get(kind)):
+            value = b"".join(value[i : i + unit][::-1] for i in range(0, len(value), unit))
+        if len(value) > 8:
+            out += bytes(len(out) % 2)
+            home = struct.pack("<Q", by + len(out))
+            out += value
+            value = home
+        records.append(struct.pack("<HHQ", entry.tag, kind, count) + value.ljust(8, b"\0"))
+    out += bytes(len(out) % 2)
+    start = len(out)
+    out += struct.pack("<Q", len(records)) + b"".join(records) + bytes(8)
+    return start
 
 
 def _patch(block: bytearray, entry: Entry | None, value: int) -> None:

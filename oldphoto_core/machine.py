@@ -27,6 +27,13 @@ def set_threads(threads: int) -> None:
     cv2.setNumThreads(threads)
 
 
+def own_threads() -> int:
+    """Gives the threads that this process may compute with: what `set_threads` said, else one a core."""
+    import cv2
+
+    return max(1, cv2.getNumThreads())
+
+
 LARGE_PAGES = {"THP_MEM_ALLOC_ENABLE": "1"}
 """What has PyTorch ask Linux for pages of 2 MB for large tensors: a tenth to a quarter less time on a CPU, spent on
 page faults."""

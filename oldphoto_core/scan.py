@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -52,6 +53,33 @@ def blocks_of(scan: Scan, pixels: int) -> Iterator[tuple[int, np.ndarray]]:
     step = max(1, pixels // width)
     for top in range(0, height, step):
         yield top, scan.rows(top, min(top + step, height))
+
+
+@dataclass(frozen=True)
+class DerivedScan:
+    """A picture whose rows are computed, when they are asked for, from the same rows of others.
+
+    Attributes:
+        sources: pictures of the same height.
+        shape, dtype: of what is computed.
+        compute: gives rows (h, W, ...) for the rows (h, ...) of each source.
+    """
+
+    sources: tuple[Scan, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    compute: Callable[..., np.ndarray]
+
+    def rows(self, top: int, bottom: int) -> np.ndarray:
+        return self.compute(*(source.rows(top, bottom) for source in self.sources))
+
+
+def pixels_sha256(scan: Scan) -> str:
+    """Gives the SHA-256 of the pixels, row after row, as they lie in memory: hexadecimal digits."""
+    digest = hashlib.sha256()
+    for _, rows in blocks_of(scan, 1 << 20):
+        digest.update(np.ascontiguousarray(rows))
+    return digest.hexdigest()
 
 
 class RollingRows:
