@@ -13,6 +13,7 @@ from torch import Tensor
 from oldphoto_core.models.look import Glance
 from oldphoto_core.models.network import RestorationNetwork, stack_windows
 from oldphoto_core.releases.bundle import LoadedRelease
+from oldphoto_core.restoration.evidence import EVIDENCE_REACH_PX, bounded_by_surroundings, evidence_of_fading
 from oldphoto_core.restoration.fidelity import DAMAGED_ABOVE
 from oldphoto_core.restoration.precision import PrecisionChoice, prepare_release
 
@@ -48,8 +49,9 @@ class Networks:
 
     @property
     def detector_reach_px(self) -> int | None:
-        """How far a pixel may change the detector's answer; None: any distance."""
-        return self._release.detector.reach_px
+        """How far a pixel may change what `detect` gives; None: any distance."""
+        reach = self._release.detector.reach_px
+        return None if reach is None else reach + EVIDENCE_REACH_PX
 
     @property
     def reach_px(self) -> int | None:
@@ -74,10 +76,10 @@ class Networks:
 
     @torch.inference_mode()
     def detect(self, piece: np.ndarray) -> np.ndarray:
-        """Gives the probability of damage (h, w) float32 of a piece (h, w, 3) float32 in [0, 1]."""
+        """Gives the probability of damage (h, w) float32 of a piece (h, w, 3) float32 in [0, 1], as it is believed."""
         with self._autocast():
             logits = self._release.detector(self._to_device(piece * 2 - 1))
-        return torch.sigmoid(logits.float())[0, 0].cpu().numpy()
+        return bounded_by_surroundings(torch.sigmoid(logits.float())[0, 0].cpu().numpy())
 
     @torch.inference_mode()
     def glance(self, thumbnail: Tensor, thumbnail_mask: Tensor) -> Glance | None:
@@ -86,7 +88,8 @@ class Networks:
         if look is None:
             return None
         with self._autocast():
-            return look(thumbnail.to(self.device), thumbnail_mask.to(self.device))
+            glance = look(thumbnail.to(self.device), thumbnail_mask.to(self.device))
+        return replace(glance, tone=glance.tone.strength(evidence_of_fading(thumbnail)))
 
     @torch.inference_mode()
     def restore(self, piece: np.ndarray, mask: np.ndarray, glance: Glance | None, window: Window) -> np.ndarray:

@@ -1,0 +1,49 @@
+"""How far what the networks say is believed, so that a photo with nothing wrong is left alone.
+
+Two bounds, both measured in docs/do-no-harm.md; neither takes a statistic over space that a tile would not see.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+NEIGHBOURHOOD_PX = 31
+"""Side of the square around a pixel that bounds what is believed of it."""
+EVIDENCE_REACH_PX = NEIGHBOURHOOD_PX // 2
+
+_UNSURE_BELOW = 0.9
+_UNSURE_FREE, _UNSURE_SLOPE, _LEAST_CAP = 0.1, 2.0, 0.5
+_WHITE_FROM, _WHITE_SURE = 0.95, 1.0
+_LIGHTEST_SHARE = 0.995
+
+
+def bounded_by_surroundings(probability: np.ndarray) -> np.ndarray:
+    """Gives probabilities of damage, capped where the detector is unsure all around.
+
+    On thatch, lace, leaves and print a detector is half sure of much and by chance quite sure of a little; a scratch
+    stands alone on ground that it is sure of. So what is believed of a pixel is at most 1 - 2 (u - 0.1), and at least
+    0.5, with u the mean of the probabilities below 0.9 in the square around it. Nothing crosses 0.5 by this.
+
+    Args:
+        probability: (h, w) float32 in [0, 1].
+    """
+    unsure = np.where(probability < _UNSURE_BELOW, probability, np.float32(0))
+    around = cv2.blur(unsure, (NEIGHBOURHOOD_PX, NEIGHBOURHOOD_PX))
+    cap = np.maximum(1 - _UNSURE_SLOPE * np.maximum(around - _UNSURE_FREE, 0), _LEAST_CAP)
+    return np.minimum(probability, cap).astype(np.float32)
+
+
+def evidence_of_fading(thumbnail: Tensor) -> float:
+    """Gives how far a photo's tone may be corrected, from 0 to 1.
+
+    A print that has faded, yellowed or lost its contrast holds pure white no more. Where the lightest 1 in 200 of a
+    thumbnail is white in all three channels (0.95 begins to count, 1 settles it), there is nothing to correct.
+
+    Args:
+        thumbnail: (1, 3, 64, 64) in [-1, 1], of intact pixels.
+    """
+    lightest = torch.quantile((thumbnail[0].float().flatten(1) + 1) / 2, _LIGHTEST_SHARE, dim=1).min()
+    return float(((_WHITE_SURE - lightest) / (_WHITE_SURE - _WHITE_FROM)).clamp(0, 1))

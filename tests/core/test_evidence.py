@@ -1,0 +1,76 @@
+"""How far detector and look are believed: damage on calm ground, and tone where a photo has no white."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from oldphoto_core.releases.bundle import load_release
+from oldphoto_core.releases.card import find_release
+from oldphoto_core.restoration.evidence import EVIDENCE_REACH_PX, bounded_by_surroundings, evidence_of_fading
+from oldphoto_core.restoration.networks import Networks
+
+
+def probabilities(seed: int = 3) -> np.ndarray:
+    """Calm ground on the left, a busy texture on the right, and a scratch across both."""
+    rng = np.random.default_rng(seed)
+    field = rng.uniform(0, 0.05, (96, 192)).astype(np.float32)
+    field[:, 96:] = rng.uniform(0.2, 0.85, (96, 96))
+    field[48:50] = 0.99
+    return field
+
+
+def test_a_scratch_is_believed_on_calm_ground_and_doubted_in_a_busy_texture() -> None:
+    found = bounded_by_surroundings(probabilities())
+    assert (found[48:50, :64] == np.float32(0.99)).all()
+    assert found[48:50, 128:].max() < 0.6
+
+
+def test_wide_damage_that_the_detector_is_sure_of_is_believed() -> None:
+    field = np.zeros((96, 96), np.float32)
+    field[20:76, 20:76] = 0.98
+    assert np.array_equal(bounded_by_surroundings(field), field)
+
+
+def test_no_pixel_crosses_one_half_by_its_surroundings() -> None:
+    field = probabilities()
+    assert np.array_equal(bounded_by_surroundings(field) >= 0.5, field >= 0.5)
+    assert (bounded_by_surroundings(field) <= field).all()
+
+
+def test_what_is_believed_of_a_piece_is_what_is_believed_of_the_whole() -> None:
+    field, reach = probabilities(), EVIDENCE_REACH_PX
+    whole = bounded_by_surroundings(field)
+    piece = bounded_by_surroundings(field[20:80, 60:150])
+    inner = piece[reach:-reach, reach:-reach]
+    assert np.abs(inner - whole[20 + reach : 80 - reach, 60 + reach : 150 - reach]).max() < 1e-5
+
+
+def thumbnail(lightest: float) -> torch.Tensor:
+    ramp = torch.linspace(0.1, lightest, 64 * 64).reshape(1, 1, 64, 64).expand(1, 3, 64, 64)
+    return ramp * 2 - 1
+
+
+@pytest.mark.parametrize(("lightest", "expected"), [(0.7, 1.0), (0.94, 1.0), (1.0, 0.0)])
+def test_a_photo_that_holds_white_shows_no_fading(lightest: float, expected: float) -> None:
+    assert evidence_of_fading(thumbnail(lightest)) == pytest.approx(expected, abs=0.1)
+
+
+def test_one_channel_without_white_is_evidence_of_a_cast() -> None:
+    yellowed = thumbnail(1.0).clone()
+    yellowed[:, 2] = thumbnail(0.7)[:, 2]
+    assert evidence_of_fading(yellowed) == 1.0
+
+
+def test_the_tone_of_a_photo_that_holds_white_is_left_alone() -> None:
+    networks = Networks(load_release(find_release()), device=torch.device("cpu"), precision="float32")
+    rng = np.random.default_rng(1)
+    piece = rng.uniform(0, 1, (64, 64, 3)).astype(np.float32)
+    white = thumbnail(0.6).clone()
+    white[:, :, :8] = 1.0
+    nothing = torch.zeros(1, 1, 64, 64)
+    kept = networks.tone(piece, networks.glance(white, nothing), (0, 0, 1, 1))
+    assert np.abs(kept - piece).max() < 1e-4
+    changed = networks.tone(piece, networks.glance(thumbnail(0.6), nothing), (0, 0, 1, 1))
+    assert np.abs(changed - piece).mean() > 0.01
