@@ -55,6 +55,11 @@ def processes_of(home: Path) -> list[str]:
     return found
 
 
+def hear_ctrl_c() -> None:
+    """A shell's background jobs, and what they start, are born deaf to it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_a_run_that_is_due_runs_by_itself_and_ctrl_c_ends_everything(
     home: Path, tmp_path: Path, release_folder: Path, prefect_server: str, started: list[subprocess.Popen[str]]
 ) -> None:
@@ -67,7 +72,7 @@ def test_a_run_that_is_due_runs_by_itself_and_ctrl_c_ends_everything(
     with output.open("w") as told:
         serve = subprocess.Popen(
             [*command, "--every", "1h", "--port", str(port)], cwd=REPOSITORY, stdout=told, stderr=told, text=True,
-            env=environment | {"OLDPHOTO_RELEASE": str(release_folder), "COLUMNS": "200"},
+            env=environment | {"OLDPHOTO_RELEASE": str(release_folder), "COLUMNS": "200"}, preexec_fn=hear_ctrl_c,
         )  # fmt: skip
     started.append(serve)
     assert within(240, lambda: finished_runs(home) == 1 or serve.poll() is not None), output.read_text()
