@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from storage.errors import KeyRefused, ObjectChanged, ObjectNotFound, ObjectStoreError, StoreAccessDenied
+from storage.keys import sha256_hex
 from storage.local_files import file_entry, key_to_name, list_folder, open_entry, write_atomically
 from storage.object_records import PAGE_KEYS, ListingPage, StoredObject
 from storage.records import ListingProblem, SourceEntry
 from storage.s3_errors import one_line
+from storage.whole_objects import HELD_BYTES, WholeObject
 
 _ADVICE = {
     errno.ENOSPC: "; free some space on its disk and run again",
@@ -28,6 +32,8 @@ _ADVICE = {
     errno.ENAMETOOLONG: "; the file system takes no name this long",
     errno.EIO: "; the disk or the network share fails: look into it first",
 }
+
+_PIECE_BYTES = 4 * 2**20
 
 
 class FolderReader:
@@ -87,11 +93,43 @@ class FolderReader:
             after = file_entry(entry.key, path)
         if _same(before, entry) and _same(after, entry) and len(data) == entry.size_bytes:
             return after, data
-        raise ObjectChanged(
-            f"object {entry.key!r} in {self.url} changed after it was listed (now {after.size_bytes} bytes of "
-            f"{after.modified_at}); it is read again once it rests",
-            entry=after, url=self.url, key=entry.key,
+        raise self._changed(after)
+
+    def _changed(self, now: SourceEntry) -> ObjectChanged:
+        return ObjectChanged(
+            f"object {now.key!r} in {self.url} changed after it was listed (now {now.size_bytes} bytes of "
+            f"{now.modified_at}); it is read again once it rests",
+            entry=now, url=self.url, key=now.key,
         )  # fmt: skip
+
+    @contextmanager
+    def open_whole(self, wanted: str | SourceEntry) -> Iterator[WholeObject]:
+        """As ``SourceStore.open_whole``: the file itself, of which a small one is held and a large one hashed."""
+        key, listed = (wanted, None) if isinstance(wanted, str) else (wanted.key, wanted)
+        with ExitStack() as opened:
+            with self._errors(key, "read"):
+                path = self.path(key)
+                file: IO[bytes] = opened.enter_context(open(path, "rb"))
+                begun, entry = os.fstat(file.fileno()), open_entry(key, file)
+                if listed is not None and not _same(entry, listed):
+                    raise self._changed(file_entry(key, path))
+
+                def check() -> None:
+                    with self._errors(key, "read"):
+                        states = os.fstat(file.fileno()), path.stat()
+                        if any(_identity(state) != _identity(begun) for state in states):
+                            raise self._changed(file_entry(key, path))
+
+                if entry.size_bytes <= HELD_BYTES:
+                    data = file.read()
+                    check()
+                    whole = WholeObject(entry=entry, file=io.BytesIO(data), sha256=sha256_hex(data))
+                else:
+                    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                    check()
+                    file.seek(0)
+                    whole = WholeObject(entry=entry, file=file, sha256=sha256, _check=check)
+            yield whole
 
     def open(self, key: str) -> IO[bytes]:
         with self._errors(key, "read"):
@@ -124,6 +162,13 @@ class FolderWriter(FolderReader):
         """
         with self._errors(key, "written"):
             write_atomically(self.path(key), data, overwrite=not if_absent)
+        return replace(self.stored(key), sha256=sha256)
+
+    def put_file(self, key: str, file: IO[bytes], *, sha256: str, if_absent: bool) -> StoredObject:
+        """The same with the bytes of a file, from its start."""
+        file.seek(0)
+        with self._errors(key, "written"):
+            write_atomically(self.path(key), iter(partial(file.read, _PIECE_BYTES), b""), overwrite=not if_absent)
         return replace(self.stored(key), sha256=sha256)
 
     def put_stream(self, key: str, chunks: Iterable[bytes]) -> StoredObject:
@@ -162,6 +207,11 @@ class FolderWriter(FolderReader):
 
 def _same(found: SourceEntry, wanted: SourceEntry) -> bool:
     return found.size_bytes == wanted.size_bytes and (wanted.etag is None or found.etag == wanted.etag)
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    """Changes where a file is written to, and where another takes its name."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _remove_if_empty(folder: Path) -> bool:

@@ -1,62 +1,36 @@
-"""Reading a bucket: pages of its listing, facts of an object, its bytes. Through the client that s3fs keeps.
-
-s3fs brings the client, its credentials and the thread it runs in. Requests are made by name here, since only so does
-one request read an object and check that it is still the one that was listed.
-"""
+"""Reading a bucket: pages of its listing, facts of an object, its bytes."""
 
 from __future__ import annotations
 
-import asyncio
 import io
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from dataclasses import replace
 from typing import IO, Any
 
-from storage.errors import ObjectChanged, ObjectNotFound, ObjectStoreError, SourceUnreadable, StoreUnavailable
+from storage.errors import ObjectChanged, ObjectNotFound, ObjectStoreError
 from storage.object_records import PAGE_KEYS, ListingPage, StoredObject
 from storage.records import SourceEntry, utc_text
-from storage.s3_errors import code_of, is_store_failure, store_error
+from storage.s3_client import CutShort, S3Client
+from storage.s3_errors import code_of
+from storage.whole_objects import Gathered, WholeObject
 
 log = logging.getLogger(__name__)
-
-DEADLINE_S = 900.0
-"""The longest that one request may take with all its retries, body of the answer not counted. The client's own limits
-are for connections and for silence while it reads; nothing of it ends a write that does not get on."""
 
 _RANGE_BYTES = 4 * 2**20
 _BEHIND_ALL = "\U0010ffff"
 
 
-class _CutShort(Exception):
-    """The answer came, but not all of its body, or not unharmed."""
+class _AnotherObject(Exception):
+    """The answer is of another object than the one that was asked for."""
 
 
-class S3Reader:
+class S3Reader(S3Client):
     """The objects of ``s3://bucket/prefix``; it makes no request that could change any."""
 
     requests: frozenset[str] = frozenset({"list_objects_v2", "head_object", "get_object"})
     """All that this class may ask of the server."""
-
-    def __init__(self, url: str, location: str, options: Mapping[str, Any]) -> None:
-        """Opens nothing yet.
-
-        Args:
-            url: for messages.
-            location: ``bucket`` or ``bucket/prefix``.
-            options: of s3fs, as ``StorageSettings.store_options`` gives them.
-        """
-        self.url = url
-        self._options = dict(options)
-        self._attempts = int(self._options.get("config_kwargs", {}).get("retries", {}).get("total_max_attempts", 5))
-        self._client: Any = None
-        self._bucket, _, prefix = location.partition("/")
-        self._start = f"{prefix}/" if prefix else ""
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the client: another process makes its own."""
-        return {name: value for name, value in self.__dict__.items() if name != "_fs"} | {"_client": None}
 
     # -- listing ------------------------------------------------------------------------------------------------
 
@@ -164,21 +138,23 @@ class S3Reader:
         Raises:
             ObjectChanged: another one stands there.
         """
-        arguments |= self._named(entry.key)
-        if entry.etag:
-            arguments["IfMatch"] = f'"{entry.etag}"'
-        if entry.version_id:
-            arguments["VersionId"] = entry.version_id
-        try:
+        arguments |= self._named(entry.key) | _conditions(entry)
+        with self._noticing_changes(entry.key):
             answer, data = self._get(entry.key, **arguments)
-        except ObjectStoreError as error:
-            if code_of(error.__cause__ or error) not in ("PreconditionFailed", "412"):
-                raise
-            raise self._changed(self.entry(entry.key)) from error
         # An endpoint may ignore the condition, so what came is compared all the same.
         if entry.etag and (answer.get("ETag") or "").strip('"') != entry.etag:
             raise self._changed(self.entry(entry.key) if "Range" in arguments else _entry(entry.key, answer))
         return answer, data
+
+    @contextmanager
+    def _noticing_changes(self, key: str) -> Iterator[None]:
+        """Tells a condition that was not met from other errors; so is a range that the object no longer has."""
+        try:
+            yield
+        except ObjectStoreError as error:
+            if code_of(error.__cause__ or error) not in ("PreconditionFailed", "412", "InvalidRange", "416"):
+                raise
+            raise self._changed(self.entry(key)) from error
 
     def _changed(self, now: SourceEntry) -> ObjectChanged:
         return ObjectChanged(
@@ -186,6 +162,50 @@ class S3Reader:
             f"{now.modified_at}); it is read again once it rests",
             entry=now, url=self.url, key=now.key,
         )  # fmt: skip
+
+    @contextmanager
+    def open_whole(self, wanted: str | SourceEntry) -> Iterator[WholeObject]:
+        """As ``SourceStore.open_whole``: one request, and another for the rest where its answer is cut short."""
+        key, listed = (wanted, None) if isinstance(wanted, str) else (wanted.key, wanted)
+        with Gathered(self.url, key) as gathered:
+            entry = self._gather(key, listed, gathered)
+            yield WholeObject(entry=entry, file=gathered.rewound(), sha256=gathered.sha256())
+
+    def _gather(self, key: str, listed: SourceEntry | None, gathered: Gathered) -> SourceEntry:
+        """Reads the object to its end, all of it of the same ETag and version."""
+        found: SourceEntry | None = None
+
+        def begin(answer: Mapping[str, Any]) -> Callable[[bytes], None]:
+            nonlocal found
+            now = _entry(key, answer)
+            goes_on = found is not None and "ContentRange" in answer
+            if found is not None and goes_on:
+                now = replace(now, size_bytes=gathered.size_bytes + now.size_bytes)
+            if not all(_is_same(now, known) for known in (listed, found) if known is not None):
+                raise _AnotherObject
+            if not goes_on:
+                gathered.begin(now.size_bytes)
+            found = now
+            return gathered.take
+
+        for _ in range(self.attempts):
+            known = found or listed
+            arguments = self._named(key) | (_conditions(known) if known else {})
+            if found is not None and gathered.size_bytes < found.size_bytes:
+                arguments["Range"] = f"bytes={gathered.size_bytes}-"
+            else:
+                arguments["ChecksumMode"] = "ENABLED"
+            try:
+                with self._noticing_changes(key):
+                    self._get_pieces(key, begin, **arguments)
+            except CutShort as short:
+                log.debug("%s: %r was cut short: %s", self.url, key, short.__cause__)
+            except _AnotherObject as another:
+                raise self._changed(self.entry(key)) from another
+            else:
+                assert found is not None
+                return found
+        raise self._never_whole(key)
 
     def open(self, key: str) -> IO[bytes]:
         """The object as a file that is read in ranges, all of the same ETag."""
@@ -202,91 +222,6 @@ class S3Reader:
         file: IO[bytes] = RangeFile(self._fs, key, size=facts.size_bytes, block_size=_RANGE_BYTES)
         return file
 
-    # -- requests -----------------------------------------------------------------------------------------------
-
-    @property
-    def endpoint(self) -> str:
-        """The endpoint that requests go to, whoever set it, and the bucket."""
-        with self._errors("", "opened"):
-            return f"{str(self._fs.s3.meta.endpoint_url).rstrip('/')}/{self._bucket}"
-
-    @cached_property
-    def _fs(self) -> Any:
-        import fsspec  # late: with s3fs it costs half a second
-
-        try:
-            fs = fsspec.filesystem("s3", **self._options)
-        except ImportError as error:
-            raise SourceUnreadable(f"{self.url}: {error}; install s3fs", url=self.url) from error
-        fs.retries = 1  # botocore makes them all, so that the setting is their number
-        return fs
-
-    def _named(self, key: str) -> dict[str, Any]:
-        return {"Bucket": self._bucket, "Key": self._start + key}
-
-    def _call(self, request: str, **arguments: Any) -> Any:
-        """One request, with retries, and its answer; errors as they come."""
-        from fsspec.asyn import sync
-
-        return sync(self._fs.loop, self._ask, request, arguments)
-
-    async def _ask(self, request: str, arguments: Mapping[str, Any]) -> Any:
-        assert request in self.requests, f"{type(self).__name__} makes no {request}"
-        return await asyncio.wait_for(self._ask_at_once(request, arguments), DEADLINE_S)
-
-    async def _ask_at_once(self, request: str, arguments: Mapping[str, Any]) -> Any:
-        client = await self._fs.set_session()
-        if client is not self._client:
-            client.meta.events.register_last("before-call.s3", _expect_nothing, unique_id="oldphoto-expect-nothing")
-            self._client = client
-        return await self._fs._call_s3(request, **arguments)
-
-    def _get(self, key: str, **arguments: Any) -> tuple[Mapping[str, Any], bytes]:
-        """The answer to a GET and its whole body; a body that is cut short is asked for again."""
-        from fsspec.asyn import sync
-
-        async def get() -> tuple[Mapping[str, Any], bytes]:
-            answer = await self._ask("get_object", arguments)
-            try:
-                async with answer["Body"] as body:
-                    data = await body.read()
-            except Exception as error:
-                if not is_store_failure(error):
-                    raise
-                raise _CutShort from error
-            if len(data) != answer["ContentLength"]:
-                raise _CutShort
-            return answer, data
-
-        for _ in range(self._attempts):
-            try:
-                with self._errors(key, "read"):
-                    return sync(self._fs.loop, get)
-            except _CutShort as short:
-                log.debug("%s: %r was cut short: %s", self.url, key, short.__cause__)
-        raise StoreUnavailable(
-            f"object {key!r} in {self.url} cannot be read: each of {self._attempts} answers was cut short or "
-            "damaged on its way; run again later",
-            url=self.url, key=key,
-        )  # fmt: skip
-
-    @contextmanager
-    def _errors(self, key: str, doing: str) -> Iterator[None]:
-        """Errors of ours, with url and key, in place of the client's many."""
-        try:
-            yield
-        except (ObjectStoreError, FileExistsError):
-            raise
-        except Exception as error:
-            if not is_store_failure(error):
-                raise
-            raise store_error(error, url=self.url, key=key, doing=doing) from error
-
-
-def _expect_nothing(params: dict[str, Any], **_: Any) -> None:
-    """Sends the body with the request: a client that waits for "100 Continue" first hangs where a server refuses."""
-    params["headers"].pop("Expect", None)
-
 
 def _entry(key: str, answer: Mapping[str, Any]) -> SourceEntry:
     """What the answer to a HEAD or a whole GET says of the object."""
@@ -298,3 +233,13 @@ def _entry(key: str, answer: Mapping[str, Any]) -> SourceEntry:
         etag=(answer.get("ETag") or "").strip('"') or None,
         version_id=answer.get("VersionId"),
     )
+
+
+def _conditions(entry: SourceEntry) -> dict[str, Any]:
+    """What a request says so that only this object answers it."""
+    matched = {"IfMatch": f'"{entry.etag}"'} if entry.etag else {}
+    return matched | ({"VersionId": entry.version_id} if entry.version_id else {})
+
+
+def _is_same(found: SourceEntry, known: SourceEntry) -> bool:
+    return found.size_bytes == known.size_bytes and (not known.etag or found.etag == known.etag)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -116,6 +117,15 @@ def _without_answer(error: BaseException, what: str, where: dict[str, Any]) -> O
     if name in ("EndpointConnectionError", "ProxyConnectionError", "SSLError", "ConnectionClosedError"):
         return StoreUnavailable(f"{what}: {one_line(error)}; check the network and {_ENDPOINT}", **where)
     return StoreUnavailable(f"{what}: the connection failed ({one_line(error)}); run again later", **where)
+
+
+def gathering_error(error: OSError, *, url: str, key: str, doing: str) -> ObjectStoreError:
+    """The error of ours for an object that cannot be put down in the temporary folder on its way."""
+    return ObjectStoreError(
+        f"object {key!r} in {url} cannot be {doing}: {one_line(error)} in {tempfile.gettempdir()}, where it is "
+        "gathered first; free some space there or set TMPDIR",
+        url=url, key=key,
+    )  # fmt: skip
 
 
 def one_line(error: object) -> str:

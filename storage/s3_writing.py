@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 import mimetypes
+import os
 import tempfile
 from collections.abc import Iterable
 from typing import IO, Any
@@ -13,7 +14,7 @@ from typing import IO, Any
 from storage.errors import ObjectNotFound, ObjectStoreError
 from storage.object_records import StoredObject
 from storage.s3_access import S3Reader
-from storage.s3_errors import code_of, one_line
+from storage.s3_errors import code_of, gathering_error
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,14 @@ class S3Writer(S3Reader):
             answer = self._conditional("put_object", if_absent, **self._described(key, sha256), Body=data)
         return _stored(key, len(data), sha256, answer)
 
+    def put_file(self, key: str, file: IO[bytes], *, sha256: str, if_absent: bool) -> StoredObject:
+        """The same with the bytes of a file, from its start; no more than a part of it is held."""
+        size_bytes = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if size_bytes <= PART_BYTES:
+            return self.put(key, file.read(), sha256=sha256, if_absent=if_absent)
+        return self._put_parts(key, file, size_bytes, sha256=sha256, if_absent=if_absent)
+
     def put_stream(self, key: str, chunks: Iterable[bytes]) -> StoredObject:
         """Writes an object that is not held in memory.
 
@@ -60,22 +69,14 @@ class S3Writer(S3Reader):
             for chunk in chunks:
                 digest.update(chunk)
                 self._gather(key, file, chunk)
-            size_bytes = file.tell()
-            file.seek(0)
-            if size_bytes <= PART_BYTES:
-                return self.put(key, file.read(), sha256=digest.hexdigest(), if_absent=False)
-            return self._put_parts(key, file, size_bytes, sha256=digest.hexdigest(), if_absent=False)
+            return self.put_file(key, file, sha256=digest.hexdigest(), if_absent=False)
 
     def _gather(self, key: str, file: IO[bytes], chunk: bytes) -> None:
         try:
             file.write(chunk)
             file.flush()
         except OSError as error:
-            raise ObjectStoreError(
-                f"object {key!r} in {self.url} cannot be written: {one_line(error)} in {tempfile.gettempdir()}, where "
-                "it is gathered first; free some space there or set TMPDIR",
-                url=self.url, key=key,
-            ) from error  # fmt: skip
+            raise gathering_error(error, url=self.url, key=key, doing="written") from error
 
     def _put_parts(self, key: str, file: IO[bytes], size_bytes: int, *, sha256: str, if_absent: bool) -> StoredObject:
         """Part after part; nothing of it is left where it does not come to its end."""

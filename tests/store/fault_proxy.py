@@ -43,12 +43,13 @@ class Fault:
 
 @dataclass
 class FaultProxy:
-    """The proxy: its faults, and the requests that it saw, as ``PUT /bucket/key``."""
+    """The proxy: its faults, the requests that it saw, as ``PUT /bucket/key``, and the ranges they asked for."""
 
     server: S3Server
     url: str = ""
     faults: list[Fault] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    ranges: list[str] = field(default_factory=list)
 
     def add(self, kind: str, **what: Any) -> None:
         """One fault more."""
@@ -58,6 +59,7 @@ class FaultProxy:
         """No faults, nothing seen."""
         self.faults.clear()
         self.requests.clear()
+        self.ranges.clear()
 
     def through(self) -> S3Server:
         """The server, as it is reached through here."""
@@ -92,6 +94,7 @@ def running_proxy(server: S3Server) -> Iterator[FaultProxy]:
         def _handle(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             proxy.requests.append(f"{self.command} {self.path}")
+            proxy.ranges.append(self.headers.get("Range") or "")
             fault = proxy.next_fault(self.command, self.path)
             if fault is not None and fault.before is not None:
                 fault.before()

@@ -181,14 +181,16 @@ def test_sources_cannot_be_written() -> None:
     """The first promise, by construction: there is no method to do it with, nor in what it reads by."""
     public = {name for name in dir(SourceStore) if not name.startswith("_")}
     assert public == {
-        "entry", "exists", "list", "local_path", "object_url", "open_read", "pages", "read_bytes", "read_entry",
-        "read_head", "resumable",
+        "entry", "exists", "list", "local_path", "object_url", "open_read", "open_whole", "pages", "read_bytes",
+        "read_entry", "read_head", "resumable",
     }  # fmt: skip
     writers = {name for name in dir(ObjectStore) if not name.startswith("_")} - public
-    assert writers == {"write_bytes_atomic", "write_once", "write_stream", "stored", "delete", "delete_prefix"}
+    assert writers == {
+        "write_bytes_atomic", "write_file_once", "write_once", "write_stream", "stored", "delete", "delete_prefix",
+    }  # fmt: skip
     for reader, writer in ((FolderReader, FolderWriter), (S3Reader, S3Writer)):
         assert issubclass(writer, reader)
-        assert {"put", "put_stream", "delete", "delete_prefix"} <= set(dir(writer)) - set(dir(reader))
+        assert {"put", "put_file", "put_stream", "delete", "delete_prefix"} <= set(dir(writer)) - set(dir(reader))
     assert S3Reader.requests == {"list_objects_v2", "head_object", "get_object"}
     assert SourceStore._in_folder is FolderReader
     assert SourceStore._in_bucket is S3Reader

@@ -168,7 +168,7 @@ def test_no_request_takes_longer_than_its_deadline(
     proxy: FaultProxy, server: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the client itself would still wait for."""
-    monkeypatch.setattr("storage.s3_access.DEADLINE_S", 0.3)
+    monkeypatch.setattr("storage.s3_client.DEADLINE_S", 0.3)
     proxy.add("delay", seconds=2, times=None)
     begun = time.monotonic()
     with pytest.raises(StoreUnavailable, match="no answer in time"):
