@@ -62,7 +62,8 @@ def write_tiff(
     order = ">" if exif and exif[:2] == b"MM" and not is_big else "<"  # a classic TIFF's EXIF shares its byte order
     strip_rows = min(max(1, STRIP_BYTES // row_bytes), planes.shape[0])
     segments = _tiles(planes, tile_px) if tile_px else _strips(planes, strip_rows)
-    with tifffile.TiffWriter(out, bigtiff=is_big, byteorder=order) as writer:
+    named = tifffile.FileHandle(out, name="the derivative")  # it would ask a temporary file for its name, in vain
+    with tifffile.TiffWriter(named, bigtiff=is_big, byteorder=order) as writer:
         writer.write(
             mapped_in_order(_packer(order), segments, threads=own_threads()),
             shape=planes.shape,

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from oldphoto_core.machine import processor, set_threads, threads_for, usable_cores
+from oldphoto_core.machine import own_threads, processor, set_threads, threads_for, usable_cores
 
 
 @pytest.mark.parametrize(("workers", "threads"), [(1, 8), (2, 4), (3, 2), (8, 1), (20, 1), (0, 8)])
@@ -35,6 +35,7 @@ def test_the_threads_of_both_libraries_are_set() -> None:
     try:
         set_threads(1)
         assert (torch.get_num_threads(), cv2.getNumThreads()) == (1, 1)
+        assert own_threads() == 1
     finally:
         torch.set_num_threads(before[0])
         cv2.setNumThreads(before[1])

@@ -6,6 +6,7 @@ import io
 import struct
 import subprocess
 import sys
+import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -170,6 +171,25 @@ def test_a_tiled_derivative_has_the_tiles_asked_for() -> None:
     for side_px in (8, 40, 0):
         with pytest.raises(ConfigError, match=f"multiple of 16 pixels, found {side_px}"):
             written(pixels, "tif", tile_px=side_px)
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("format", ["tif", "png", "jpg"])
+def test_a_file_holds_what_memory_would(format: OutputFormat, big: bool, tmp_path: Path) -> None:
+    """A temporary file without a name, one with a name, and one that is held until it is large."""
+    how = {"exif": rich_exif(), "dpi": (300, 300)}
+    with patch.object(tiff_writing, "CLASSIC_BYTES", 1000 if big else 1 << 30):
+        wanted = written(picture(), format, **how)
+        openers = (
+            tempfile.TemporaryFile,
+            lambda: open(tmp_path / "x", "w+b"),
+            lambda: tempfile.SpooledTemporaryFile(max_size=2000),
+        )
+        for opener in openers:
+            with opener() as file:
+                write_image(file, ArrayScan(picture()), format=format, **how)  # type: ignore[arg-type]
+                file.seek(0)
+                assert file.read() == wanted
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
