@@ -10,6 +10,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -182,8 +183,8 @@ def test_a_file_holds_what_memory_would(format: OutputFormat, big: bool, tmp_pat
         wanted = written(picture(), format, **how)
         openers = (
             tempfile.TemporaryFile,
-            lambda: open(tmp_path / "x", "w+b"),
-            lambda: tempfile.SpooledTemporaryFile(max_size=2000),
+            partial(open, tmp_path / "x", "w+b"),
+            partial(tempfile.SpooledTemporaryFile, max_size=2000),
         )
         for opener in openers:
             with opener() as file:
