@@ -58,7 +58,7 @@ def save_release(
     for part, module in _parts(detector, network).items():
         tensors = {name: _half(tensor) for name, tensor in module.state_dict().items()}
         data = save(tensors)
-        _write_whole(folder / f"{part}.safetensors", data)
+        write_whole(folder / f"{part}.safetensors", data)
         files[f"{part}.safetensors"] = hashlib.sha256(data).hexdigest()
         sizes_by_part[part] = sum(tensor.numel() for tensor in tensors.values())
     digest = weights_hash(files, card.get("operating"))
@@ -72,7 +72,7 @@ def save_release(
         "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         **card,
     }
-    _write_whole(folder / CARD_NAME, (json.dumps(whole, indent=2, ensure_ascii=False) + "\n").encode())
+    write_whole(folder / CARD_NAME, (json.dumps(whole, indent=2, ensure_ascii=False) + "\n").encode())
     return read_card(folder)
 
 
@@ -106,7 +106,7 @@ def _half(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().cpu().contiguous().to(torch.float16 if tensor.is_floating_point() else tensor.dtype)
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Writes a file under another name and moves it into place, so that no half file is ever seen."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(data)
