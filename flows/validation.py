@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 from oldphoto_core.errors import ImageRefused, one_line
-from oldphoto_core.images import DecodeLimits, ImageFacts, decode_image
+from oldphoto_core.images import DecodeLimits, ImageFacts, open_image
 from storage.errors import CredentialsRefused, ObjectChanged, ObjectNotFound, ObjectStoreError, StoreUnavailable
-from storage.keys import sha256_hex
 from storage.objects import SourceStore
 from storage.records import UNREADABLE, PhotoRecord, SourceEntry, SourceObjectRecord
+from storage.whole_objects import WholeObject
 
 CHANGING = "changing"
 """Reason for an object that was another one each time it was read."""
@@ -31,6 +32,8 @@ def validate_object(
 ) -> Validated | None:
     """The object's record, with its photo's where it holds one; None where it is gone.
 
+    Every row of it is read once. Of a large TIFF no more than some strips are held, of a large object nothing else.
+
     Args:
         decoding: held while the object is decoded, such as a semaphore that lets only a few in.
 
@@ -38,9 +41,7 @@ def validate_object(
         storage.errors.CredentialsRefused, storage.errors.StoreUnavailable: this says nothing about the object.
     """
     try:
-        entry, data = _read_settled(store, entry)
-        with decoding or nullcontext():
-            facts = decode_image(data, entry.key, limits).facts
+        read = _read_settled(store, entry, limits, decoding or nullcontext())
     except ObjectNotFound:
         return None
     except _StillChanging as changing:
@@ -49,14 +50,17 @@ def validate_object(
         raise
     except ObjectStoreError as error:
         return unreadable(entry, error), None
-    except ImageRefused as refused:
-        return _quarantined(entry, refused.reason, str(refused)), None
-    except MemoryError:
-        reason = "the image does not fit in memory; convert it to a smaller one or use a larger machine"
-        return _quarantined(entry, UNREADABLE, reason), None
-    sha256 = sha256_hex(data)
-    record = SourceObjectRecord.from_entry(entry, status="registered", photo_sha256=sha256)
-    return record, _photo_record(sha256, len(data), facts)
+    match read.seen:
+        case ImageFacts() as facts:
+            record = SourceObjectRecord.from_entry(read.entry, status="registered", photo_sha256=read.sha256)
+            return record, _photo_record(read.sha256, read.entry.size_bytes, facts)
+        case ImageRefused() as refused:
+            return _quarantined(read.entry, refused.reason, str(refused)), None
+        case MemoryError():
+            reason = "the image does not fit in memory; convert it to a smaller one or use a larger machine"
+            return _quarantined(read.entry, UNREADABLE, reason), None
+        case error:
+            return unreadable(read.entry, OSError(f"{entry.key}: cannot be read: {error.strerror or error}")), None
 
 
 def unreadable(entry: SourceEntry, error: Exception) -> SourceObjectRecord:
@@ -71,14 +75,38 @@ class _StillChanging(Exception):
         super().__init__(f"{entry.key}: its bytes changed while they were read; run again when its writer is done")
 
 
-def _read_settled(store: SourceStore, entry: SourceEntry) -> tuple[SourceEntry, bytes]:
-    """The bytes, and the entry they belong to: what the object is once its writer leaves it alone."""
+@dataclass(frozen=True)
+class _Read:
+    """What an object turned out to be, whose bytes are those of its entry."""
+
+    entry: SourceEntry
+    sha256: str
+    seen: ImageFacts | ImageRefused | MemoryError | OSError
+
+
+def _read_settled(
+    store: SourceStore, entry: SourceEntry, limits: DecodeLimits, decoding: AbstractContextManager[Any]
+) -> _Read:
+    """Reads an object once its writer leaves it alone."""
     for _ in range(_READ_ATTEMPTS):
         try:
-            return store.read_entry(entry)
+            with store.open_whole(entry) as whole:
+                seen = _look_at(whole, limits, decoding)
+                whole.check_unchanged()  # before anything is said of it
+                return _Read(whole.entry, whole.sha256, seen)
         except ObjectChanged as changed:
             entry = changed.entry
     raise _StillChanging(entry)
+
+
+def _look_at(
+    whole: WholeObject, limits: DecodeLimits, decoding: AbstractContextManager[Any]
+) -> ImageFacts | ImageRefused | MemoryError | OSError:
+    try:
+        with decoding, open_image(whole.file, whole.entry.key, limits, hashed=True) as image:
+            return image.facts
+    except (ImageRefused, MemoryError, OSError) as problem:
+        return problem.with_traceback(None)  # which would hold what was decoded
 
 
 def _quarantined(entry: SourceEntry, reason: str, detail: str) -> SourceObjectRecord:

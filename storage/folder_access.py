@@ -14,13 +14,14 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
+from storage import whole_objects
 from storage.errors import KeyRefused, ObjectChanged, ObjectNotFound, ObjectStoreError, StoreAccessDenied
 from storage.keys import sha256_hex
 from storage.local_files import file_entry, key_to_name, list_folder, open_entry, write_atomically
 from storage.object_records import PAGE_KEYS, ListingPage, StoredObject
 from storage.records import ListingProblem, SourceEntry
 from storage.s3_errors import one_line
-from storage.whole_objects import HELD_BYTES, WholeObject
+from storage.whole_objects import WholeObject
 
 _ADVICE = {
     errno.ENOSPC: "; free some space on its disk and run again",
@@ -120,7 +121,7 @@ class FolderReader:
                         if any(_identity(state) != _identity(begun) for state in states):
                             raise self._changed(file_entry(key, path))
 
-                if entry.size_bytes <= HELD_BYTES:
+                if entry.size_bytes <= whole_objects.HELD_BYTES:
                     data = file.read()
                     check()
                     whole = WholeObject(entry=entry, file=io.BytesIO(data), sha256=sha256_hex(data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
+from storage import whole_objects
 from storage.errors import KeyRefused, ListingIncomplete, SourceUnreadable
 from storage.folder_access import FolderReader
+from storage.keys import sha256_hex
 from storage.object_records import ListingPage
 from storage.records import ListingProblem, SourceEntry
 from storage.s3_access import S3Reader
@@ -169,6 +172,11 @@ class SourceStore:
             ObjectChanged: it is not the listed one any more, or changed while it was read; the error carries its entry.
             ObjectNotFound, StoreAccessDenied, StoreUnavailable, ObjectStoreError, KeyRefused.
         """
+        if isinstance(wanted, SourceEntry) and wanted.size_bytes <= whole_objects.HELD_BYTES:
+            entry, data = self.read_entry(wanted)
+            with io.BytesIO(data) as file:
+                yield WholeObject(entry=entry, file=file, sha256=sha256_hex(data))
+            return
         self._check(wanted if isinstance(wanted, str) else wanted.key)
         with self._access.open_whole(wanted) as whole:
             yield whole

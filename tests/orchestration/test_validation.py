@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,12 @@ from PIL import Image
 from flows.listing import SortedPage, not_files, sort_page
 from flows.reading import in_parts
 from flows.validation import CHANGING, validate_object
-from oldphoto_core.images import DecodeLimits
+from oldphoto_core.images import DecodeLimits, decode_image
 from storage.ignore import IgnoreRules
 from storage.objects import SourceStore
 from storage.records import KnownObject, ListingProblem, SourceEntry, SourceObjectRecord
+from storage.whole_objects import WholeObject
+from tests.images import BAD, ODD, deep_picture, flipped_byte, tiff
 from tests.orchestration.archives import QUARANTINED, make_scans, picture
 
 LIMITS = DecodeLimits()
@@ -95,6 +99,134 @@ def test_a_file_that_changed_once_since_the_listing_is_taken_as_it_is_now(tmp_pa
     record, _ = found
     assert record.photo_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert record.etag == store.entry(path.name).etag
+
+
+# -- large objects ----------------------------------------------------------------------------------------------
+
+TIFFS: dict[str, Callable[[], bytes]] = {
+    name: make for name, make in ODD.items() if name.endswith(".tif") and name != "fax.tif"
+} | {
+    f"{layout} {packing} {orientation}.tif": lambda options=options, packing=packing, orientation=orientation: tiff(
+        deep_picture(90, 70), photometric="rgb", compression=packing, resolution=(300, 200), **options,
+        extratags=[(274, 3, 1, orientation, True), (271, 2, 0, "Phase One", True)],
+    )
+    for layout, options in {"strips": {"rowsperstrip": 8}, "tiles": {"tile": (16, 32)}, "one strip": {}}.items()
+    for packing in (None, "zlib", "lzw")
+    for orientation in (1, 3, 6)
+}  # fmt: skip
+
+
+@pytest.fixture
+def all_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every object is read as a large one is, every TIFF by rows, few at a time."""
+    monkeypatch.setattr("storage.whole_objects.HELD_BYTES", 0)
+    monkeypatch.setattr("oldphoto_core.opening.LARGE_PX", 0)
+    monkeypatch.setattr("oldphoto_core.tiff_bands._BAND_PX", 300)
+
+
+@pytest.mark.usefixtures("all_large")
+@pytest.mark.parametrize("name", TIFFS)
+def test_large_tiffs_have_the_facts_that_small_ones_have(tmp_path: Path, name: str) -> None:
+    data = TIFFS[name]()
+    (tmp_path / name).write_bytes(data)
+    store = SourceStore(tmp_path)
+    found = validate_object(store, store.entry(name), LIMITS)
+    assert found is not None
+    record, photo = found
+    facts = decode_image(data, name).facts
+    assert photo is not None
+    assert record.status == "registered"
+    assert (photo.sha256, photo.size_bytes) == (hashlib.sha256(data).hexdigest(), len(data))
+    for field in photo.__dataclass_fields__:
+        if hasattr(facts, field):
+            assert getattr(photo, field) == getattr(facts, field), field
+
+
+@pytest.mark.usefixtures("all_large")
+@pytest.mark.parametrize("name", BAD)
+def test_large_objects_are_quarantined_for_the_same_reasons(tmp_path: Path, name: str) -> None:
+    reason, make = BAD[name]
+    (tmp_path / name).write_bytes(make())
+    store = SourceStore(tmp_path)
+    found = validate_object(store, store.entry(name), LIMITS)
+    assert found is not None
+    assert (found[0].status, found[0].reason, found[1]) == ("quarantined", reason, None)
+
+
+@pytest.mark.usefixtures("all_large")
+def test_a_broken_strip_anywhere_in_a_large_tiff_is_found(tmp_path: Path) -> None:
+    """Every row is read."""
+    data = tiff(deep_picture(90, 70), photometric="rgb", compression="zlib", rowsperstrip=8)
+    store = SourceStore(tmp_path)
+    for share in (0.1, 0.5, 0.9):
+        (tmp_path / "a.tif").write_bytes(flipped_byte(data, share))
+        found = validate_object(store, store.entry("a.tif"), LIMITS)
+        assert found is not None
+        assert (found[0].status, found[0].reason) == ("quarantined", "corrupt")
+
+
+class Interrupted(SourceStore):
+    """A store in which something happens to each of the next objects between their hash and their rows."""
+
+    happens: list[Callable[[Path], object]]
+
+    @contextmanager
+    def open_whole(self, wanted: str | SourceEntry) -> Iterator[WholeObject]:
+        with super().open_whole(wanted) as whole:
+            path = self.local_path(whole.entry.key)
+            assert path is not None
+            if self.happens:
+                self.happens.pop(0)(path)
+            yield whole
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.usefixtures("all_large")
+def test_a_large_master_that_changes_under_our_hands_is_read_again(tmp_path: Path) -> None:
+    """It is neither quarantined for what its writer had not yet written, nor registered under a hash of before."""
+    path = tmp_path / "a.tif"
+    store = Interrupted(tmp_path)
+    whole = tiff(deep_picture(90, 70, seed=2), photometric="rgb", rowsperstrip=8)
+    for happens in ([cut, lambda path: path.write_bytes(whole)], [lambda path: path.write_bytes(whole)]):
+        path.write_bytes(tiff(deep_picture(90, 70, seed=1), photometric="rgb", rowsperstrip=8, compression="zlib"))
+        store.happens = list(happens)
+        found = validate_object(store, store.entry("a.tif"), LIMITS)
+        assert found is not None
+        assert (found[0].status, found[0].photo_sha256) == ("registered", hashlib.sha256(whole).hexdigest())
+        assert found[0].etag == store.entry("a.tif").etag
+
+    store.happens = [cut] * 3
+    found = validate_object(store, store.entry("a.tif"), LIMITS)
+    assert found is not None
+    assert (found[0].status, found[0].reason, store.happens) == ("quarantined", CHANGING, [])
+
+    path.write_bytes(whole)
+    store.happens = [Path.unlink]
+    assert validate_object(store, store.entry("a.tif"), LIMITS) is None
+
+
+def test_a_disk_that_fails_under_a_large_master_says_nothing_of_it(tmp_path: Path) -> None:
+    """A folder where a file was is read from as a disk fails: with an error of the system's."""
+    name = "a.tif"
+    (tmp_path / name).write_bytes(tiff(deep_picture(90, 70), photometric="rgb"))
+
+    class Failing(SourceStore):
+        @contextmanager
+        def open_whole(self, wanted: str | SourceEntry) -> Iterator[WholeObject]:
+            with super().open_whole(wanted) as whole, (tmp_path / name).open("rb") as file:
+                folder = os.open(tmp_path, os.O_RDONLY)
+                os.dup2(folder, file.fileno())
+                os.close(folder)
+                yield WholeObject(entry=whole.entry, file=file, sha256=whole.sha256)
+
+    store = Failing(tmp_path)
+    found = validate_object(store, store.entry(name), LIMITS)
+    assert found is not None
+    assert (found[0].status, found[0].reason) == ("quarantined", "unreadable")
+    assert name in str(found[0].detail) and "Is a directory" in str(found[0].detail)
 
 
 def test_a_file_that_vanished_since_the_listing_is_left_out(tmp_path: Path) -> None:

@@ -38,7 +38,6 @@ def held(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> boo
     """Whether the object is small enough to be held."""
     if request.param == "not held":
         monkeypatch.setattr("storage.whole_objects.HELD_BYTES", len(DATA) - 1)
-        monkeypatch.setattr("storage.folder_access.HELD_BYTES", len(DATA) - 1)
     return request.param == "held"
 
 
@@ -82,7 +81,7 @@ def test_a_file_that_changes_under_our_hands_is_noticed(
         small.check_unchanged()
         assert small.file.read() == DATA
     path.write_bytes(DATA)
-    monkeypatch.setattr("storage.folder_access.HELD_BYTES", 0)
+    monkeypatch.setattr("storage.whole_objects.HELD_BYTES", 0)
     with source.open_whole(KEY) as whole:
         if change == "written":
             with path.open("r+b") as file:
