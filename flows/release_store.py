@@ -94,7 +94,7 @@ def _keep(settings: Settings, card: ReleaseCard) -> None:
     """Copies the release into the store, its card last, unless it is there."""
     store = _store(settings)
     if not store.exists(f"{card.name}/{CARD}"):
-        for name in (*card.files, CARD):
+        for name in (*card.files, *card.companions, CARD):
             store.write_bytes_atomic(f"{card.name}/{name}", (card.folder / name).read_bytes())
 
 

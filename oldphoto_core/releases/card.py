@@ -2,6 +2,7 @@
 
     {folder}/card.json                 name, preset, weights hash, files with SHA-256, data, figures
     {folder}/{detector,vae_x,vae_y,translation,look}.safetensors
+    {folder}/uncertainty.safetensors    where there is one: see `oldphoto_core.releases.uncertainty`
 
 A release's name is immutable and carries its weights: `archive-<weights hash[:8]>`. `default` is an alias.
 """
@@ -44,6 +45,12 @@ class ReleaseCard:
     files: Mapping[str, str]
     metrics: Mapping[str, Any] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def companions(self) -> tuple[str, ...]:
+        """Names of files that change no pixel and are no part of the hash: the uncertainty head, where there is one."""
+        entry = self.card.get("uncertainty")
+        return (str(entry["file"]),) if entry else ()
 
     def verify(self) -> None:
         """Reads every weights file and compares it with the card.

@@ -99,6 +99,18 @@ def test_the_active_release_outlives_the_folder_that_it_came_from(home: Path, re
     assert release_without_catalogue(Settings.load(home, release=card.name)) == kept
 
 
+def test_a_release_that_is_kept_keeps_its_uncertainty_head(home: Path, release_folder: Path) -> None:
+    from oldphoto_core.models.uncertainty import UncertaintyHead
+    from oldphoto_core.releases.uncertainty import attach_uncertainty, load_uncertainty
+
+    came_from = home.parent / "came-from"
+    shutil.copytree(release_folder, came_from)
+    card = attach_uncertainty(came_from, UncertaintyHead(), {})
+    with Catalogue.open(home / "catalogue.db") as catalogue:
+        resolve_release(catalogue, Settings.load(home, release=str(came_from)))
+    load_uncertainty(find_release(card.name, search=[home / "releases"]))
+
+
 def test_the_packaged_release_becomes_active_in_an_empty_catalogue_alone(home: Path, release_folder: Path) -> None:
     packaged = find_release("default")
     assert release_without_catalogue(Settings.load(home)) == packaged
