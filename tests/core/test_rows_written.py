@@ -30,8 +30,8 @@ from oldphoto_core.images import decode_image
 from oldphoto_core.machine import own_threads
 from oldphoto_core.packets import Packets
 from oldphoto_core.png_writing import write_png
-from oldphoto_core.row_pieces import mapped_in_order, pieces_of, rows_at_once
-from oldphoto_core.scan import ArrayScan, DerivedScan, pixels_sha256
+from oldphoto_core.row_pieces import rows_at_once
+from oldphoto_core.scan import ArrayScan
 from oldphoto_core.tiff_writing import write_tiff
 from tests.images import deep_picture, grey_picture, picture, rich_exif
 from tests.strategies import pictures
@@ -226,42 +226,6 @@ def test_no_more_than_a_block_of_rows_is_asked_for(format: OutputFormat, tile_px
         assert sum(counted.asked) == 300
     assert rows_at_once(40_000, 7) == 21  # about a megapixel, in whole strips of seven rows
     assert rows_at_once(20_000, 512) == 512
-
-
-def test_pieces_have_the_rows_asked_for_except_the_last() -> None:
-    pixels = grey_picture(103, 40)
-    pieces = list(pieces_of(ArrayScan(pixels), 10))
-    assert [len(piece) for piece in pieces] == [10] * 10 + [3]
-    assert np.array_equal(np.concatenate(pieces), pixels)
-
-
-def test_work_is_given_in_order_and_not_far_ahead() -> None:
-    taken = []
-
-    def items() -> Iterator[int]:
-        for i in range(50):
-            taken.append(i)
-            yield i
-
-    for number, result in enumerate(mapped_in_order(lambda i: i * i, items(), threads=3)):
-        assert result == number * number
-        assert len(taken) <= number + 5
-    with pytest.raises(ZeroDivisionError):
-        list(mapped_in_order(lambda i: 1 // i, [1, 0, 1], threads=2))
-
-
-@given(pictures())
-def test_the_hash_of_rows_is_that_of_the_pixels(pixels: np.ndarray) -> None:
-    import hashlib
-
-    for one in (pixels, pixels[:, ::-1], pixels[::2, 1:]):
-        assert pixels_sha256(ArrayScan(one)) == hashlib.sha256(np.ascontiguousarray(one)).hexdigest()
-
-
-def test_derived_rows_are_computed_from_the_same_rows() -> None:
-    one, two = grey_picture(), grey_picture(seed=9)
-    scan = DerivedScan((ArrayScan(one), ArrayScan(two)), one.shape, one.dtype, np.maximum)
-    assert np.array_equal(scan.rows(3, 9), np.maximum(one, two)[3:9])
 
 
 LARGE = """
