@@ -43,10 +43,6 @@ def scanned(image: np.ndarray, times: int, dtype: type = np.uint8) -> np.ndarray
     return np.rint(np.clip(large, 0, 1) * np.iinfo(dtype).max).astype(dtype)
 
 
-def test_a_sharp_photo_is_taken_as_it_is():
-    assert snapshot_scale(ArrayScan(np.rint(photo(2200, 2600) * 255).astype(np.uint8))) == 1
-
-
 def test_a_snapshot_is_never_averaged_down():
     assert snapshot_scale(ArrayScan(scanned(photo(250, 300), 4))) == 1
 
