@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
-import numpy as np
-
-from oldphoto_core.encoding import JPEG_MAX_XMP_BYTES
-from oldphoto_core.images import DecodedImage, encode_image
-from oldphoto_core.previews import difference_png, mask_png, preview_jpeg, to_eight_bits
+from flows.audit_checks import hash_of
+from oldphoto_core.encoding import JPEG_MAX_XMP_BYTES, write_image
+from oldphoto_core.images import OpenedImage
+from oldphoto_core.previews import eight_bits_of, preview_of, write_difference_png, write_mask_png
+from oldphoto_core.scan import Scan, pixels_sha256
 from oldphoto_core.xmp import DerivativeStatement, derivative_xmp
 from storage.errors import ObjectExists
-from storage.keys import WorkParameters, derivative_keys, derivative_prefix, sha256_hex
+from storage.keys import WorkParameters, derivative_keys, derivative_prefix
 from storage.objects import ObjectStore
 from storage.provenance import build_provenance, provenance_bytes, read_provenance, restoration_of
 from storage.records import PhotoWork, RestorationRecord
 
 if TYPE_CHECKING:
-    from oldphoto_core import RestorationResult
+    from oldphoto_core.restoration.scan_result import ScanResult
 
 log = logging.getLogger(__name__)
+
+_HELD_BYTES = 32 << 20
+"""A file that is being made stays in memory up to this size; a larger one lies in the temporary folder."""
 
 Extension = Literal["tif", "png", "jpg"]
 """Extensions of restored photos."""
@@ -50,21 +56,38 @@ def statement_of(record: RestorationRecord) -> DerivativeStatement:
     )
 
 
-def encode_restored(
-    pixels: np.ndarray, master: DecodedImage, *, extension: Extension, statement: DerivativeStatement
-) -> bytes:
-    """The restored photo's file, with what belongs to the master carried over, and what it is said in its XMP.
+
+
+@contextmanager
+def new_file() -> Iterator[IO[bytes]]:
+    """A binary file of no name, which is gone afterwards; a small one never leaves memory."""
+    with tempfile.SpooledTemporaryFile(max_size=_HELD_BYTES) as file:
+        yield file
+
+
+def chunks_of(file: IO[bytes]) -> Iterator[bytes]:
+    """The file's bytes from its beginning, a megabyte at a time."""
+    file.seek(0)
+    while chunk := file.read(1 << 20):
+        yield chunk
+
+
+def write_restored(
+    out: IO[bytes], pixels: Scan, master: OpenedImage, *, extension: Extension, statement: DerivativeStatement
+) -> None:
+    """Writes the restored photo's file, with what belongs to the master carried over, and what it is said in its XMP.
 
     The same pixels, master and statement give the same bytes.
     """
     if extension == "jpg":
-        pixels = to_eight_bits(pixels)
-    statement = replace(statement, pixels_sha256=hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest())
+        pixels = eight_bits_of(pixels)
+    statement = replace(statement, pixels_sha256=pixels_sha256(pixels))
     xmp = derivative_xmp(master.xmp, statement)
     if extension == "jpg" and len(xmp) > JPEG_MAX_XMP_BYTES:
         log.warning("The master's XMP (%d bytes) does not fit into a JPEG; only our own is written.", len(xmp))
         xmp = derivative_xmp(None, statement)
-    return encode_image(
+    write_image(
+        out,
         pixels,
         format=extension,
         icc_profile=master.icc_profile,
@@ -74,6 +97,7 @@ def encode_restored(
         quality=95,
         xmp=xmp,
         iptc=master.iptc,
+        tile_px=master.tile_px if extension == "tif" else None,
     )
 
 
@@ -81,9 +105,9 @@ def write_derivatives(
     store: ObjectStore,
     record: RestorationRecord,
     *,
-    restored: bytes,
-    before: np.ndarray,
-    result: RestorationResult,
+    restored: IO[bytes],
+    before: Scan,
+    result: ScanResult,
     icc_profile: bytes | None = None,
 ) -> RestorationRecord:
     """Writes all but `provenance.json`, and gives the record with their keys and hashes.
@@ -95,24 +119,34 @@ def write_derivatives(
     Raises:
         storage.errors.ObjectStoreError: the store does not take them.
     """
-    restored_sha256 = sha256_hex(restored)
+    restored_sha256 = _sha256_of(restored)
     prefix = derivative_prefix(
         record.photo_sha256, release=record.release, work_hash=record.work_hash, restored_sha256=restored_sha256
     )
     keys = derivative_keys(prefix, str(record.output_format))
-    store.write_once(keys.restored, restored)
+    store.write_file_once(keys.restored, restored, sha256=restored_sha256)
+
+    def keep(key: str, write: Callable[[IO[bytes]], None]) -> str:
+        with new_file() as file:
+            write(file)
+            return _write_or_adopt(store, key, file)
+
     return replace(
         record,
         restored_key=keys.restored,
         restored_sha256=restored_sha256,
         mask_key=keys.mask,
-        mask_sha256=_write_or_adopt(store, keys.mask, mask_png(result.mask)),
+        mask_sha256=keep(keys.mask, lambda out: write_mask_png(out, result.mask)),
         difference_key=keys.difference,
-        difference_sha256=_write_or_adopt(store, keys.difference, difference_png(before, result.image)),
+        difference_sha256=keep(keys.difference, lambda out: write_difference_png(out, before, result.image)),
         preview_key=keys.preview,
-        preview_sha256=_write_or_adopt(store, keys.preview, preview_jpeg(result.image, icc_profile=icc_profile)),
+        preview_sha256=keep(keys.preview, lambda out: _write_preview(out, result.image, icc_profile)),
         provenance_key=keys.provenance,
     )
+
+
+def _write_preview(out: IO[bytes], image: Scan, icc_profile: bytes | None) -> None:
+    out.write(preview_of(image, icc_profile=icc_profile))
 
 
 def write_provenance(
@@ -136,10 +170,19 @@ def write_provenance(
     return record
 
 
-def _write_or_adopt(store: ObjectStore, key: str, data: bytes) -> str:
-    """SHA-256 of what stands at the key: these bytes, or another attempt's."""
+def _write_or_adopt(store: ObjectStore, key: str, file: IO[bytes]) -> str:
+    """SHA-256 of what stands at the key: this file's bytes, or another attempt's."""
+    digest = _sha256_of(file)
     try:
-        store.write_once(key, data)
+        store.write_file_once(key, file, sha256=digest)
     except ObjectExists:
-        return store.stored(key).sha256 or sha256_hex(store.read_bytes(key))
-    return sha256_hex(data)
+        return store.stored(key).sha256 or hash_of(store, key)
+    return digest
+
+
+def _sha256_of(file: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks_of(file):
+        digest.update(chunk)
+    file.seek(0)
+    return digest.hexdigest()

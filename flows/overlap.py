@@ -21,7 +21,8 @@ from storage.errors import StorageError
 from storage.records import PhotoWork, RestorationRecord
 
 if TYPE_CHECKING:
-    from oldphoto_core import RestorationResult, Restorer
+    from oldphoto_core import Restorer
+    from oldphoto_core.restoration.scan_result import ScanResult
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +74,13 @@ class _Line:
         """Mends the photo whose turn it is, and hands it on to be written."""
         work, coming = self.read.popleft()
         done: Future[RestorationRecord] = Future()
+        fetched = None
         try:
             fetched = coming.result()
-            result: RestorationResult = mend(self.job, fetched, restorer)
+            result = mend(self.job, fetched, restorer)
         except Exception as error:  # whatever one photo brings up, the others go on
+            if fetched is not None:
+                fetched.close()
             done.set_result(self._failed(work, error))
         else:
             done = self.writing.submit(self._keep, fetched, result)
@@ -91,20 +95,25 @@ class _Line:
         return self.records
 
     def give_up(self) -> None:
-        """Calls back what has not begun."""
+        """Calls back what has not begun; a master that was opened already is let go of."""
         for _, future in (*self.read, *self.written):
             future.cancel()
+        for _, coming in self.read:
+            coming.add_done_callback(_let_go)
 
     def _take_written(self) -> None:
         self.records.append(self.written.popleft()[1].result())
 
-    def _keep(self, fetched: Fetched, result: RestorationResult) -> RestorationRecord:
+    def _keep(self, fetched: Fetched, result: ScanResult) -> RestorationRecord:
         try:
             return keep(self.job, fetched, result)
         except DerivativesUnwritable:
             raise
         except Exception as error:
             return self._failed(fetched.work, error)
+        finally:
+            result.close()
+            fetched.close()
 
     def _failed(self, work: PhotoWork, error: Exception) -> RestorationRecord:
         if not isinstance(error, CoreError | StorageError):
@@ -118,6 +127,11 @@ class _Line:
     def _has_room(self, work: PhotoWork) -> bool:
         under_way = [*(one for one, _ in self.read), *(one for one, _ in self.written)]
         return not under_way or _megapixels([*under_way, work]) <= UNDER_WAY_MEGAPIXELS
+
+
+def _let_go(coming: Future[Fetched]) -> None:
+    if not coming.cancelled() and coming.exception() is None:
+        coming.result().close()
 
 
 def _megapixels(works: Sequence[PhotoWork]) -> float:

@@ -8,8 +8,8 @@ from pathlib import Path
 from flows.errors import UsageError
 from flows.progress import progress
 from flows.settings import Settings
-from oldphoto_core.images import DecodeLimits, decode_image
-from oldphoto_core.previews import preview_jpeg
+from oldphoto_core.images import DecodeLimits, open_image
+from oldphoto_core.previews import preview_of
 from storage.catalog.catalogue import Catalogue
 from storage.errors import ObjectNotFound
 from storage.local_files import write_atomically
@@ -80,11 +80,14 @@ class _Masters:
         if url is None:
             return None
         try:
-            data = SourceStore(url, self._settings.store_options(url, "sources")).read_bytes(photo.source_key)
+            store = SourceStore(url, self._settings.store_options(url, "sources"))
+            with (
+                store.open_whole(photo.source_key) as whole,
+                open_image(whole.file, photo.source_key, self._limits) as master,
+            ):
+                return preview_of(master.scan, icc_profile=master.icc_profile)
         except ObjectNotFound:
             return None
-        master = decode_image(data, photo.source_key, self._limits, hashed=False)
-        return preview_jpeg(master.pixels, icc_profile=master.icc_profile)
 
     def _url_of(self, photo: ReportPhoto) -> str | None:
         if self._report.source_url is not None:

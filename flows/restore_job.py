@@ -16,7 +16,7 @@ from storage.records import FIDELITY, PhotoWork, RestorationRecord, utc_text
 from storage.s3_settings import Purpose
 
 if TYPE_CHECKING:
-    from oldphoto_core import RestorationResult
+    from oldphoto_core.restoration.scan_result import ScanResult
 
 OUT_OF_MEMORY_ADVICE = (
     "not enough memory for this photo; set a smaller --tile-px, fewer --workers, or use a larger machine"
@@ -103,7 +103,7 @@ def record_of(job: RestoreJob, work: PhotoWork) -> RestorationRecord:
     )
 
 
-def with_result(record: RestorationRecord, result: RestorationResult, extension: str) -> RestorationRecord:
+def with_result(record: RestorationRecord, result: ScanResult, extension: str) -> RestorationRecord:
     """The record with the report's figures; changes in the catalogue are shares of the full range, 0 to 1."""
     report = result.report
     height, width = result.image.shape[:2]

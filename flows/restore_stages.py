@@ -1,93 +1,132 @@
 """The three stages of one photo in a worker: fetch the master, mend it, keep the five objects.
 
-Each stage waits for a store that is busy, so a worker that cannot store takes nothing new meanwhile.
+Each stage waits for a store that is busy, so a worker that cannot store takes nothing new meanwhile. A large scan is
+never held: its file is read strip by strip, and so is what came of it while the objects are written.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from flows.derivatives import encode_restored, extension_for, statement_of, write_derivatives, write_provenance
+from flows.derivatives import (
+    extension_for,
+    new_file,
+    statement_of,
+    write_derivatives,
+    write_provenance,
+    write_restored,
+)
 from flows.errors import DerivativesUnwritable, SourceChanged
 from flows.patience import patient
 from flows.restore_job import RestoreJob, record_of, with_result
 from oldphoto_core.errors import one_line
-from oldphoto_core.images import DecodedImage, DecodeLimits, decode_image
-from oldphoto_core.previews import read_mask
-from storage.errors import ObjectNotFound, ObjectStoreError
+from oldphoto_core.images import DecodeLimits, OpenedImage, open_image
+from oldphoto_core.previews import read_mask_codes
+from oldphoto_core.scan import ArrayScan, Scan
+from storage.errors import ObjectChanged, ObjectNotFound, ObjectStoreError
 from storage.keys import sha256_hex
 from storage.objects import ObjectStore, SourceStore
 from storage.records import PhotoWork, RestorationRecord, utc_text
+from storage.whole_objects import WholeObject
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from oldphoto_core import RestorationResult, Restorer
+    from oldphoto_core import Restorer
+    from oldphoto_core.restoration.scan_result import ScanResult
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """A photo that is ready to be mended.
+    """A photo that is ready to be mended; close it when it is kept.
 
     Attributes:
-        mask: (H, W) float32 in [0, 1] where a person's label applies, else None.
+        source: the master's file.
+        mask: (H, W) uint8, 255 where a person's label says damaged; None where none applies.
+        open_files: what is let go of at the end.
     """
 
     work: PhotoWork
-    master: DecodedImage
-    mask: np.ndarray | None
+    source: WholeObject
+    master: OpenedImage
+    mask: Scan | None
+    open_files: ExitStack = field(repr=False)
+
+    def close(self) -> None:
+        """Lets go of the master's file."""
+        self.open_files.close()
 
 
 def fetch(job: RestoreJob, work: PhotoWork) -> Fetched:
-    """Reads the master, makes sure that it is the one on record, and decodes it.
+    """Opens the master, makes sure that it is the one on record, and decodes it, or its first strips.
 
     Raises:
         SourceChanged, ObjectStoreError, oldphoto_core.errors.CoreError.
     """
-    data = patient(job.patience_s, lambda: read_master(job, work))
-    master = decode_image(data, work.source_key, DecodeLimits(max_pixels=job.max_pixels), hashed=False)
-    return Fetched(work, master, patient(job.patience_s, lambda: _label_mask(job, work, master)))
+    with ExitStack() as files:
+        source = patient(job.patience_s, lambda: open_master(job, work, files))
+        limits = DecodeLimits(max_pixels=job.max_pixels)
+        master = files.enter_context(open_image(source.file, work.source_key, limits, hashed=False))
+        mask = patient(job.patience_s, lambda: _label_mask(job, work, master))
+        return Fetched(work, source, master, mask, files.pop_all())
 
 
-def mend(job: RestoreJob, fetched: Fetched, restorer: Restorer) -> RestorationResult:
+def mend(job: RestoreJob, fetched: Fetched, restorer: Restorer) -> ScanResult:
     """Restores the photo's pixels."""
-    return restorer.restore(
-        fetched.master.pixels,
+    from oldphoto_core.restoration.scan_restoration import Wanted
+
+    parameters = job.parameters
+    return restorer.restore_scan(
+        fetched.master.scan,
+        Wanted(mode=parameters.mode, strength=parameters.strength, tone=parameters.tone),
         mask=fetched.mask,
-        mode=job.parameters.mode,
-        strength=job.parameters.strength,
-        tone=job.parameters.tone,
         icc_profile=fetched.master.icc_profile,
     )
 
 
-def keep(job: RestoreJob, fetched: Fetched, result: RestorationResult) -> RestorationRecord:
-    """Encodes and writes the five objects, and gives the record of them.
+def keep(job: RestoreJob, fetched: Fetched, result: ScanResult) -> RestorationRecord:
+    """Writes the five objects, and gives the record of them.
 
     Raises:
         DerivativesUnwritable: they cannot be stored.
+        SourceChanged: the master's file was written to meanwhile.
     """
     work, master = fetched.work, fetched.master
     extension = extension_for(job.parameters.output_format, master_format=work.format)
     begun = with_result(record_of(job, work), result, extension)
-    restored = encode_restored(result.image, master, extension=extension, statement=statement_of(begun))
     store = ObjectStore(job.derivatives_url, job.options("derivatives"), conditional_writes=job.conditional_writes)
+    with new_file() as restored:
+        write_restored(restored, result.image, master, extension=extension, statement=statement_of(begun))
 
-    def write_all() -> RestorationRecord:
-        written = write_derivatives(
-            store, begun, restored=restored, before=master.pixels, result=result, icc_profile=master.icc_profile
-        )
-        return write_provenance(store, replace(written, finished_at=utc_text()), work, job.parameters)
+        def write_all() -> RestorationRecord:
+            written = write_derivatives(
+                store, begun, restored=restored, before=master.scan, result=result, icc_profile=master.icc_profile
+            )
+            check_master(fetched)
+            return write_provenance(store, replace(written, finished_at=utc_text()), work, job.parameters)
 
+        try:
+            return patient(job.patience_s, write_all)  # what stands already is not written again
+        except ObjectStoreError as error:
+            raise DerivativesUnwritable(f"restorations cannot be stored: {one_line(error)}") from error
+
+
+def check_master(fetched: Fetched) -> None:
+    """Makes sure that all that was read is of the photo on record, now that it was read to the end.
+
+    Raises:
+        SourceChanged: its file was written to, or removed, meanwhile.
+    """
     try:
-        return patient(job.patience_s, write_all)  # what stands already is not written again
-    except ObjectStoreError as error:
-        raise DerivativesUnwritable(f"restorations cannot be stored: {one_line(error)}") from error
+        fetched.source.check_unchanged()
+    except (ObjectChanged, ObjectNotFound) as error:
+        raise SourceChanged(
+            f"{fetched.work.source_key}: was written to while it was restored; run `oldphoto ingest` again"
+        ) from error
 
 
-def read_master(job: RestoreJob, work: PhotoWork) -> bytes:
-    """The photo's bytes from the first of its sources that still holds them.
+def open_master(job: RestoreJob, work: PhotoWork, files: ExitStack) -> WholeObject:
+    """The photo's file from the first of its sources that still holds it; `files` lets go of it.
 
     Raises:
         SourceChanged: none does.
@@ -95,25 +134,29 @@ def read_master(job: RestoreJob, work: PhotoWork) -> bytes:
     """
     problem: Exception = SourceChanged(f"{work.source_key}: no source is left; run `oldphoto ingest` again")
     for source in work.sources:
+        opening = ExitStack()
         try:
-            data = SourceStore(source.collection_url, job.options("sources")).read_bytes(source.key)
+            store = SourceStore(source.collection_url, job.options("sources"))
+            whole = opening.enter_context(store.open_whole(source.key))
         except ObjectNotFound:
             problem = SourceChanged(f"{source.key}: gone since it was registered; run `oldphoto ingest` again")
             continue
         except ObjectStoreError as error:
             problem = error
             continue
-        if (found := sha256_hex(data)) == work.photo_sha256:
-            return data
+        if whole.sha256 == work.photo_sha256:
+            files.push(opening)
+            return whole
+        opening.close()
         problem = SourceChanged(
             f"{source.key}: changed since it was registered (expected SHA-256 {work.photo_sha256[:12]}…, "
-            f"found {found[:12]}…); run `oldphoto ingest` again"
+            f"found {whole.sha256[:12]}…); run `oldphoto ingest` again"
         )
     raise problem
 
 
-def _label_mask(job: RestoreJob, work: PhotoWork, master: DecodedImage) -> np.ndarray | None:
-    """(H, W) float32 in [0, 1] where a person's label applies, else None.
+def _label_mask(job: RestoreJob, work: PhotoWork, master: OpenedImage) -> Scan | None:
+    """(H, W) uint8 where a person's label applies, else None.
 
     Raises:
         SourceChanged: the mask is not the one that was recorded.
@@ -124,4 +167,4 @@ def _label_mask(job: RestoreJob, work: PhotoWork, master: DecodedImage) -> np.nd
     data = ObjectStore(job.labels_url, job.options("labels")).read_bytes(work.label_mask_key)
     if sha256_hex(data) != work.mask_sha256:
         raise SourceChanged(f"label {work.label_mask_key}: changed since it was recorded; paint and save it again")
-    return read_mask(data, master.pixels.shape, work.label_mask_key)
+    return ArrayScan(read_mask_codes(data, master.scan.shape, work.label_mask_key))

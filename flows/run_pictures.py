@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flows.settings import Settings
-from oldphoto_core.images import DecodeLimits, decode_image
-from oldphoto_core.previews import preview_jpeg
+from oldphoto_core.images import open_image
+from oldphoto_core.previews import preview_of
 from storage.catalog.catalogue import Catalogue
 from storage.errors import ObjectNotFound
 from storage.objects import ObjectStore, SourceStore
@@ -40,12 +40,12 @@ def before_and_after(catalogue: Catalogue, settings: Settings, run_id: str, *, l
         if shown == limit:
             return
         try:
-            master = SourceStore(source_url, settings.store_options(source_url, "sources")).read_bytes(source_key)
+            sources = SourceStore(source_url, settings.store_options(source_url, "sources"))
+            with sources.open_whole(source_key) as whole, open_image(whole.file, source_key) as photo:
+                before = preview_of(photo.scan, icc_profile=photo.icc_profile)
             after = store.read_bytes(preview_key)
         except ObjectNotFound:
             continue
-        photo = decode_image(master, source_key, DecodeLimits(), hashed=False)
-        before = preview_jpeg(photo.pixels, icc_profile=photo.icc_profile)
         shown += 1
         yield RunPicture(source_key, f"data:image/jpeg;base64,{base64.b64encode(side_by_side(before, after)).decode()}")
 

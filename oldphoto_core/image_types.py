@@ -124,6 +124,9 @@ class OpenedImage:
     xmp: bytes | None = None
     iptc: bytes | None = None
 
+    tile_px: int | None = None
+    """Side of its tiles where it is a TIFF of square tiles, as its derivative then is too."""
+
     held_bytes: int = 0
     """What of the image is held in memory: all its pixels, or no more than the strips that are being read."""
 

@@ -8,12 +8,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
 from flows.cli.findings import show_findings
-from flows.cli.options import EXIT_CODE_HELP, Home
+from flows.cli.options import EXIT_CODE_HELP, Device, Home, Mode, Release, TilePx, Tone, given
 from flows.settings import Settings
 
 _LIBRARIES = ("torch", "prefect", "prefect-dask", "distributed", "sqlalchemy", "pillow", "opencv-python-headless")
@@ -31,12 +32,30 @@ class Finding:
 
 def add_to(app: typer.Typer) -> None:
     """Adds this command."""
-    app.command("doctor", epilog="Example: oldphoto doctor --home archive/. " + EXIT_CODE_HELP)(doctor)
+    examples = "Example: oldphoto doctor --home archive/; or oldphoto doctor --plan masters/0815.tif. "
+    app.command("doctor", epilog=examples + EXIT_CODE_HELP)(doctor)
 
 
-def doctor(home: Home = None) -> None:
-    """Examine the installation: versions, device, home, release, catalogue, disk, settings."""
-    show_findings(examine(Settings.load(home)))
+def doctor(
+    plan: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Tell what restoring this photo will take: its tiles, memory, disk, time."),
+    ] = None,
+    mode: Mode = None,
+    tone: Tone = None,
+    release: Release = None,
+    device: Device = None,
+    tile_px: TilePx = None,
+    home: Home = None,
+) -> None:
+    """Examine the installation: versions, device, home, release, catalogue, disk, settings; or plan one photo."""
+    settings = Settings.load(home, **given(mode=mode, tone=tone, release=release, device=device, tile_px=tile_px))
+    if plan is None:
+        show_findings(examine(settings))
+        return
+    from flows.cli.plan import plan_file
+
+    show_findings(plan_file(plan, settings))
 
 
 def examine(settings: Settings) -> Iterator[Finding]:

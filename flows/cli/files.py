@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +26,8 @@ from flows.settings import Settings
 if TYPE_CHECKING:
     from flows.derivatives import Extension
     from oldphoto_core import Restorer
-    from oldphoto_core.images import DecodedImage
+    from oldphoto_core.images import OpenedImage
+    from storage.whole_objects import WholeObject
 
 _FORMATS: dict[str, Extension] = {".tif": "tif", ".tiff": "tif", ".png": "png", ".jpg": "jpg", ".jpeg": "jpg"}
 
@@ -66,40 +68,44 @@ def restore_file(
         _require_png(mask_out)
         _refuse_overwriting(mask_out, reading=[source, mask, target], overwrite=overwrite)
 
-    from flows.derivatives import encode_restored
+    from flows.derivatives import chunks_of, new_file, write_restored
     from flows.run_records import agent
-    from oldphoto_core.previews import mask_png, read_mask
+    from oldphoto_core.previews import read_mask_codes, write_mask_png
+    from oldphoto_core.restoration.scan_restoration import Wanted
+    from oldphoto_core.scan import ArrayScan
     from oldphoto_core.xmp import DerivativeStatement
     from storage.keys import sha256_hex
     from storage.local_files import write_atomically
 
-    photo, master_sha256 = _decode(source, settings)
     painted_file = None if mask is None else mask.read_bytes()
-    painted = None if painted_file is None else read_mask(painted_file, photo.pixels.shape, str(mask))
-    restorer = _restorer(settings)
-    result = restorer.restore(
-        photo.pixels,
-        mask=painted,
-        mode=settings.mode,
-        strength=settings.strength,
-        tone=settings.tone,
-        icc_profile=photo.icc_profile,
-    )
-    statement = DerivativeStatement(
-        master_sha256=master_sha256,
-        release=restorer.card.name,
-        weights_hash=restorer.card.weights_hash,
-        mode=settings.mode,
-        tone=settings.tone,
-        strength=settings.strength,
-        software=agent(),
-        restored=not result.report.left_alone,
-        mask="detected" if painted_file is None else f"supplied {sha256_hex(painted_file)}",
-    )
-    data = encode_restored(result.image, photo, extension=extension, statement=statement)
-    write_atomically(target, data, overwrite=overwrite)
-    if mask_out is not None:
-        write_atomically(mask_out, mask_png(result.mask), overwrite=overwrite)
+    with ExitStack() as files:
+        master, photo = open_photo(source, settings, files)
+        painted = None
+        if painted_file is not None:
+            painted = ArrayScan(read_mask_codes(painted_file, photo.scan.shape, str(mask)))
+        restorer = restorer_of(settings)
+        wanted = Wanted(mode=settings.mode, strength=settings.strength, tone=settings.tone)
+        result = restorer.restore_scan(photo.scan, wanted, mask=painted, icc_profile=photo.icc_profile)
+        files.callback(result.close)
+        statement = DerivativeStatement(
+            master_sha256=master.sha256,
+            release=restorer.card.name,
+            weights_hash=restorer.card.weights_hash,
+            mode=settings.mode,
+            tone=settings.tone,
+            strength=settings.strength,
+            software=agent(),
+            restored=not result.report.left_alone,
+            mask="detected" if painted_file is None else f"supplied {sha256_hex(painted_file)}",
+        )
+        made = files.enter_context(new_file())
+        write_restored(made, result.image, photo, extension=extension, statement=statement)
+        master.check_unchanged()
+        write_atomically(target, chunks_of(made), overwrite=overwrite)
+        if mask_out is not None:
+            made_mask = files.enter_context(new_file())
+            write_mask_png(made_mask, result.mask)
+            write_atomically(mask_out, chunks_of(made_mask), overwrite=overwrite)
     report = result.report
     outcome = "left unchanged" if report.left_alone else "restored"
     typer.echo(
@@ -122,13 +128,20 @@ def detect(
     _require_png(mask)
     _refuse_overwriting(mask, reading=[source], overwrite=overwrite)
 
-    from oldphoto_core.previews import mask_png
+    from flows.derivatives import chunks_of, new_file
+    from oldphoto_core.previews import write_mask_png
+    from oldphoto_core.scan import blocks_of
     from storage.local_files import write_atomically
 
-    photo, _ = _decode(source, settings)
-    found = _restorer(settings).detect(photo.pixels, icc_profile=photo.icc_profile)
-    write_atomically(mask, mask_png(found), overwrite=overwrite)
-    typer.echo(f"{mask}: {float((found > 0.5).mean()):.2%} of the photo is damaged")
+    with ExitStack() as files:
+        _, photo = open_photo(source, settings, files)
+        found = restorer_of(settings).detect_scan(photo.scan, icc_profile=photo.icc_profile)
+        files.callback(found.close)
+        made = files.enter_context(new_file())
+        write_mask_png(made, found)
+        write_atomically(mask, chunks_of(made), overwrite=overwrite)
+        damaged = sum(int((rows > 127).sum()) for _, rows in blocks_of(found, 1 << 22))
+    typer.echo(f"{mask}: {damaged / (found.shape[0] * found.shape[1]):.2%} of the photo is damaged")
 
 
 def _extension(path: Path) -> Extension:
@@ -160,17 +173,19 @@ def _same_file(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()
 
 
-def _decode(path: Path, settings: Settings) -> tuple[DecodedImage, str]:
-    """The photo, and the SHA-256 of its file."""
-    from oldphoto_core.images import DecodeLimits, decode_image
-    from storage.keys import sha256_hex
+def open_photo(path: Path, settings: Settings, files: ExitStack) -> tuple[WholeObject, OpenedImage]:
+    """The photo's file, hashed, and its picture; `files` lets go of both."""
+    from oldphoto_core.images import DecodeLimits, open_image
+    from storage.local_files import name_to_key
+    from storage.objects import SourceStore
 
-    data = path.read_bytes()
+    path.stat()  # a path is no key: what is not there is told as a file
+    whole = files.enter_context(SourceStore(path.absolute().parent).open_whole(name_to_key(path.name)))
     limits = DecodeLimits(max_pixels=int(settings.max_megapixels * 1e6))
-    return decode_image(data, str(path), limits, hashed=False), sha256_hex(data)
+    return whole, files.enter_context(open_image(whole.file, str(path), limits, hashed=False))
 
 
-def _restorer(settings: Settings) -> Restorer:
+def restorer_of(settings: Settings) -> Restorer:
     """The release that the settings name; `active` is the catalogue's where the home has one, else the packaged."""
     from flows.release_store import release_without_catalogue
     from oldphoto_core import Restorer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 
 from flows.derivatives import write_derivatives, write_provenance
-from oldphoto_core import RestorationResult
 from oldphoto_core.previews import mask_png
 from oldphoto_core.restoration.fidelity import RestorationReport
+from oldphoto_core.restoration.scan_result import ScanResult
+from oldphoto_core.scan import ArrayScan
 from storage.errors import ObjectExists, ProvenanceError
 from storage.keys import WorkParameters, sha256_hex, work_hash
 from storage.objects import ObjectStore
@@ -20,13 +22,13 @@ from storage.records import PhotoWork, RestorationRecord, SourceRef
 
 PARAMETERS = WorkParameters(weights_hash="c" * 64)
 RESTORED = b"the restored photo, the same of both attempts"
-BEFORE = np.zeros((8, 8), np.uint8)
+BEFORE = ArrayScan(np.zeros((8, 8), np.uint8))
 
 
-def attempt(run_id: str, *, damaged: int) -> tuple[RestorationRecord, RestorationResult]:
+def attempt(run_id: str, *, damaged: int) -> tuple[RestorationRecord, ScanResult]:
     """An attempt whose mask has so many damaged rows."""
-    mask = np.zeros((8, 8), np.float32)
-    mask[:damaged] = 1
+    mask = np.zeros((8, 8), np.uint8)
+    mask[:damaged] = 255
     report = RestorationReport(
         seconds=float(damaged), device="cpu", precision="float32", tiles=1, mask_coverage=damaged / 8,
         change_outside_mask=0.0, mean_change=0.0, left_alone=False, monochrome="neutral", mode="full",
@@ -38,7 +40,7 @@ def attempt(run_id: str, *, damaged: int) -> tuple[RestorationRecord, Restoratio
         mask_coverage=damaged / 8, seconds=float(damaged), run_id=run_id, report=report.as_dict(),
         finished_at="2026-01-02T03:04:05Z",
     )  # fmt: skip
-    return record, RestorationResult(image=BEFORE, mask=mask, report=report)
+    return record, ScanResult(image=BEFORE, mask=ArrayScan(mask), report=report)
 
 
 def photo_work() -> PhotoWork:
@@ -52,7 +54,7 @@ def photo_work() -> PhotoWork:
 def written(store: ObjectStore, run_id: str, *, damaged: int) -> RestorationRecord:
     """The record of an attempt that wrote all five."""
     record, result = attempt(run_id, damaged=damaged)
-    record = write_derivatives(store, record, restored=RESTORED, before=BEFORE, result=result)
+    record = write_derivatives(store, record, restored=io.BytesIO(RESTORED), before=BEFORE, result=result)
     return write_provenance(store, record, photo_work(), PARAMETERS)
 
 
@@ -73,11 +75,11 @@ def test_an_attempt_that_was_cut_off_is_completed_with_what_it_left(tmp_path: Pa
     """It wrote photo and mask and died: the next one's document names that mask, not its own."""
     store = ObjectStore(tmp_path)
     record, result = attempt("run-1", damaged=1)
-    dead = write_derivatives(store, record, restored=RESTORED, before=BEFORE, result=result)
+    dead = write_derivatives(store, record, restored=io.BytesIO(RESTORED), before=BEFORE, result=result)
     for key in (dead.difference_key, dead.preview_key):
         store.delete(str(key))
     done = written(store, "run-2", damaged=5)
-    assert done.mask_sha256 == sha256_hex(mask_png(result.mask)) == dead.mask_sha256
+    assert done.mask_sha256 == sha256_hex(mask_png(result.mask.rows(0, 8) / 255)) == dead.mask_sha256
     document = read_provenance(store.read_bytes(str(done.provenance_key)))
     assert document["derivatives"]["mask"]["sha256"] == done.mask_sha256
     assert document["made_by"]["run_id"] == "run-2"
