@@ -19,7 +19,6 @@ from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.pixels import checked, checked_mask
 from oldphoto_core.restoration.precision import PrecisionChoice
 from oldphoto_core.restoration.repair import Mode, ToneChoice
-from oldphoto_core.restoration.scale import snapshot_scale
 from oldphoto_core.restoration.scan_restoration import ScanRestoration, Wanted
 from oldphoto_core.restoration.scan_result import ScanResult
 from oldphoto_core.row_spool import RowSpool
@@ -100,23 +99,7 @@ class Restorer:
         """The precision that products are computed in."""
         return self._networks.precision
 
-    @property
-    def reach_px(self) -> int | None:
-        """How far a pixel may change the restoration of another; None: any distance."""
-        return self._networks.reach_px
-
-    @property
-    def stride(self) -> int:
-        """Tiles start and end at multiples of so many pixels."""
-        return self._networks.stride
-
-    def scale_of(self, scan: Scan) -> int:
-        """Gives the scale that a scan is repaired at where none is asked for: scan pixels a side for a working one."""
-        return snapshot_scale(scan)
-
-    def detect(
-        self, image: np.ndarray, *, icc_profile: bytes | None = None, scale: int | None = 1
-    ) -> np.ndarray:
+    def detect(self, image: np.ndarray, *, icc_profile: bytes | None = None, scale: int | None = None) -> np.ndarray:
         """Gives the probability of structured damage, (H, W) float32 in [0, 1], at full resolution.
 
         Args:
@@ -136,7 +119,7 @@ class Restorer:
         tone: ToneChoice = "correct",
         *,
         icc_profile: bytes | None = None,
-        scale: int | None = 1,
+        scale: int | None = None,
     ) -> RestorationResult:
         """Restores a photo.
 
@@ -148,7 +131,7 @@ class Restorer:
             tone: `correct` undoes fading and toning; `keep` keeps the print's tone. `scratches` always keeps it.
             icc_profile: what describes the image's values, and then the result's; None: sRGB.
             scale: pixels a side for one pixel of a snapshot: it is repaired at 1/scale, and the repair is carried up;
-                None: estimated. 1, the photo as it is, until detail is shown to stay sharp enough.
+                1: the photo as it is; None: estimated, and always 1 up to 2,048 pixels a side.
 
         Raises:
             ConfigError: an argument cannot be right.
@@ -171,7 +154,7 @@ class Restorer:
         *,
         mask: Scan | None = None,
         icc_profile: bytes | None = None,
-        scale: int | None = 1,
+        scale: int | None = None,
     ) -> ScanResult:
         """Restores a scan of any size, and puts the result down as it comes; see `begin`."""
         begun = self.begin(scan, wanted, mask=mask, icc_profile=icc_profile, scale=scale)
@@ -194,7 +177,7 @@ class Restorer:
             spools=(image, found),
         )
 
-    def detect_scan(self, scan: Scan, *, icc_profile: bytes | None = None, scale: int | None = 1) -> RowSpool:
+    def detect_scan(self, scan: Scan, *, icc_profile: bytes | None = None, scale: int | None = None) -> RowSpool:
         """Gives (H, W) uint8 rows, 255 times the probability of structured damage, of a scan of any size.
 
         Args:
@@ -213,7 +196,7 @@ class Restorer:
         *,
         mask: Scan | None = None,
         icc_profile: bytes | None = None,
-        scale: int | None = 1,
+        scale: int | None = None,
     ) -> ScanRestoration:
         """Begins to restore a scan of any size, which is then read and given back a strip at a time.
 
