@@ -19,6 +19,7 @@ from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.pixels import checked, checked_mask
 from oldphoto_core.restoration.precision import PrecisionChoice
 from oldphoto_core.restoration.repair import Mode, ToneChoice
+from oldphoto_core.restoration.scale import snapshot_scale
 from oldphoto_core.restoration.scan_restoration import ScanRestoration, Wanted
 from oldphoto_core.restoration.scan_result import ScanResult
 from oldphoto_core.row_spool import RowSpool
@@ -98,6 +99,20 @@ class Restorer:
     def precision(self) -> str:
         """The precision that products are computed in."""
         return self._networks.precision
+
+    @property
+    def reach_px(self) -> int | None:
+        """How far a pixel may change the restoration of another; None: any distance."""
+        return self._networks.reach_px
+
+    @property
+    def stride(self) -> int:
+        """Tiles start and end at multiples of so many pixels."""
+        return self._networks.stride
+
+    def scale_of(self, scan: Scan) -> int:
+        """Gives the scale that a scan is repaired at where none is asked for: scan pixels a side for a working one."""
+        return snapshot_scale(scan)
 
     def detect(self, image: np.ndarray, *, icc_profile: bytes | None = None, scale: int | None = None) -> np.ndarray:
         """Gives the probability of structured damage, (H, W) float32 in [0, 1], at full resolution.
