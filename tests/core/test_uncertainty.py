@@ -14,6 +14,7 @@ import torch
 from oldphoto_core.colour_space import WorkingColour
 from oldphoto_core.errors import ReleaseError
 from oldphoto_core.evaluation.calibration import Calibration
+from oldphoto_core.evaluation.uncertainty import main as measure_uncertainty
 from oldphoto_core.models.uncertainty import FLOOR, UncertaintyHead, laplace_loss, within
 from oldphoto_core.releases.bundle import load_release
 from oldphoto_core.releases.card import DEFAULT_FOLDER, find_release, read_card
@@ -185,3 +186,29 @@ def test_an_altered_or_missing_head_is_refused_by_name(release_folder: Path, tmp
     file.unlink()
     with pytest.raises(ReleaseError, match=f"{FILE_NAME} is missing"):
         load_uncertainty(read_card(folder))
+
+
+def test_the_measurement_writes_deciles_coverage_and_pictures(
+    release_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for k in range(30):
+        cv2.imwrite(str(photos / f"{k:04d}_scene{k}.png"), photo(96, 96, k))
+    common = ["--photos", str(photos), "--out", str(tmp_path / "out")]
+    common += ["--role", "all", "--count", "2", "--device", "cpu"]
+    assert measure_uncertainty([*common, "--release", str(release_folder)]) in (0, 1)
+    figures = json.loads((tmp_path / "out" / "uncertainty.json").read_text())["second generator"]
+    assert figures["pixels"] == 2 * 96 * 96
+    predicted = [row["predicted"] for row in figures["deciles"]]
+    assert predicted == sorted(predicted) and predicted[0] < predicted[-1]
+    assert "| 95 % |" in (tmp_path / "out" / "uncertainty.md").read_text()
+    for picture in ("uncertainty.png", "maps.png"):
+        assert cv2.imread(str(tmp_path / "out" / picture)).size > 1000
+    plain = tmp_path / "plain"
+    shutil.copytree(release_folder, plain)
+    content = json.loads((plain / "card.json").read_text())
+    del content["uncertainty"]
+    (plain / "card.json").write_text(json.dumps(content))
+    assert measure_uncertainty([*common, "--release", str(plain)]) == 2
+    assert "has no uncertainty head" in capsys.readouterr().err
