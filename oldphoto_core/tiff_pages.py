@@ -9,6 +9,7 @@ others without a word.
 from __future__ import annotations
 
 import logging
+import struct
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -32,6 +33,7 @@ THUMBNAIL_SIDE_PX = 512
 MAX_PAGES = 256
 """Pages looked at; a file with more of them is no photo."""
 
+_BULK_BYTES = 1 << 16
 _REDUCED, _MASK = 1, 4
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _SEPARATED, _CIE_LAB, _ICC_LAB = 0, 1, 2, 5, 8, 9
 _LOSSLESS_COMPRESSIONS = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})
@@ -132,7 +134,7 @@ def _exif_of(file: IO[bytes], page: TiffPage, name: str, *, byteorder: str, is_b
     exif = Image.Exif()
     if not (is_big and byteorder == ">"):
         exif.endian, exif.bigtiff = byteorder, is_big
-        exif.load_from_fp(file, page.offset)
+        exif.load_from_fp(_without_bulk(file, page), page.offset)  # type: ignore[arg-type]
         return exif
     # Pillow does not know big-endian BigTIFF; the directories behind these tags are out of reach then.
     for tag in page.tags.values():
@@ -141,6 +143,26 @@ def _exif_of(file: IO[bytes], page: TiffPage, name: str, *, byteorder: str, is_b
     if IFD.Exif in page.tags or IFD.GPSInfo in page.tags:
         log.warning("%s: the EXIF directories of a big-endian BigTIFF are not read.", name)
     return exif
+
+
+class _Patched:
+    """A file some of whose places read as other bytes, where reading begins just there."""
+
+    def __init__(self, file: IO[bytes], patches: dict[int, bytes]) -> None:
+        self._file, self._patches = file, patches
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        patch = self._patches.get(self._file.tell(), b"")
+        return patch + self._file.read(size)[len(patch) :]
+
+
+def _without_bulk(file: IO[bytes], page: TiffPage) -> _Patched:
+    """The file for Pillow, which would read every tag to its end: Photoshop's layers may be as large as the photo."""
+    nothing = struct.pack(page.parent.byteorder + ("HHQ" if page.parent.is_bigtiff else "HHI"), 0, 1, 1)
+    wanted = DESCRIPTIVE_TAGS | {Base.Orientation, IFD.Exif, IFD.GPSInfo}
+    bulk = [tag for tag in page.tags.values() if tag.valuebytecount > _BULK_BYTES and tag.code not in wanted]
+    return _Patched(file, {tag.offset: nothing for tag in bulk})
 
 
 def _check_and_choose(file: IO[bytes], name: str, pages: list[TiffPage]) -> int:

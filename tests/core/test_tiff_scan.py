@@ -223,6 +223,34 @@ def test_words_and_packets_are_those_of_the_whole() -> None:
     assert (image.xmp, image.iptc) == (b"<xmp/>", b"\x1c\x02\x05\0\x03abc")
 
 
+BULK = 40 << 20
+
+READ_WORDS = """
+import sys, tracemalloc
+from oldphoto_core.images import open_image
+open_image(open(sys.argv[1], "rb"), "small.tif")
+tracemalloc.start()
+with open(sys.argv[2], "rb") as file, open_image(file, "large.tif") as image:
+    print(image.facts.capture["make"], image.facts.orientation, tracemalloc.get_traced_memory()[1])
+"""
+
+
+@pytest.mark.parametrize(("byteorder", "bigtiff"), [("<", False), (">", False), ("<", True), (">", True)])
+def test_photoshop_s_layers_are_passed_over(tmp_path: Path, byteorder: str, bigtiff: bool) -> None:
+    """They may be larger than the photo itself; words beside them are read."""
+    small, large = tmp_path / "small.tif", tmp_path / "large.tif"
+    tags = [(271, 2, 0, "Phase One", True), (274, 3, 1, 3, True), (37724, 7, BULK, bytes(BULK), True)]
+    options = {"photometric": "rgb", "rowsperstrip": 64, "byteorder": byteorder, "bigtiff": bigtiff}
+    large.write_bytes(tiff(np.zeros((4001, 4000, 3), np.uint8), extratags=tags, **options))
+    small.write_bytes(tiff(np.zeros((64, 64, 3), np.uint8), **options))
+    done = subprocess.run(
+        [sys.executable, "-c", READ_WORDS, str(small), str(large)], capture_output=True, text=True, check=True
+    )
+    *words, peak = done.stdout.split()
+    assert words == ["Phase", "One", "3"]
+    assert int(peak) < BULK / 4
+
+
 @pytest.mark.parametrize("name", sorted(set(ODD) - {"fax.tif"}))
 def test_any_file_can_be_opened(name: str) -> None:
     """What is no TIFF, and a TIFF of other kinds, is decoded at once."""
