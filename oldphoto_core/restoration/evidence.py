@@ -18,6 +18,8 @@ _UNSURE_BELOW = 0.9
 _UNSURE_FREE, _UNSURE_SLOPE, _LEAST_CAP = 0.1, 2.0, 0.5
 _WHITE_FROM, _WHITE_SURE = 0.95, 1.0
 _LIGHTEST_SHARE = 0.995
+_MARGIN = 5
+"""Of a thumbnail's 64 pixels a side."""
 
 
 def bounded_by_surroundings(probability: np.ndarray) -> np.ndarray:
@@ -40,10 +42,12 @@ def evidence_of_fading(thumbnail: Tensor) -> float:
     """Gives how far a photo's tone may be corrected, from 0 to 1.
 
     A print that has faded, yellowed or lost its contrast holds pure white no more. Where the lightest 1 in 200 of a
-    thumbnail is white in all three channels (0.95 begins to count, 1 settles it), there is nothing to correct.
+    thumbnail is white in all three channels (0.95 begins to count, 1 settles it), there is nothing to correct. The
+    outermost 8 % of each side do not count: there lie white margins, mounts, and the lid of the scanner.
 
     Args:
         thumbnail: (1, 3, 64, 64) in [-1, 1], of intact pixels.
     """
-    lightest = torch.quantile((thumbnail[0].float().flatten(1) + 1) / 2, _LIGHTEST_SHARE, dim=1).min()
+    inner = thumbnail[0, :, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN].float().flatten(1)
+    lightest = torch.quantile((inner + 1) / 2, _LIGHTEST_SHARE, dim=1).min()
     return float(((_WHITE_SURE - lightest) / (_WHITE_SURE - _WHITE_FROM)).clamp(0, 1))

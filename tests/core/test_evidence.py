@@ -48,13 +48,21 @@ def test_what_is_believed_of_a_piece_is_what_is_believed_of_the_whole() -> None:
 
 
 def thumbnail(lightest: float) -> torch.Tensor:
-    ramp = torch.linspace(0.1, lightest, 64 * 64).reshape(1, 1, 64, 64).expand(1, 3, 64, 64)
+    """A ramp from left to right, as light at its middle columns as at its right edge."""
+    ramp = torch.linspace(0.1, lightest, 32).repeat(2).expand(1, 3, 64, 64)
     return ramp * 2 - 1
 
 
 @pytest.mark.parametrize(("lightest", "expected"), [(0.7, 1.0), (0.94, 1.0), (1.0, 0.0)])
 def test_a_photo_that_holds_white_shows_no_fading(lightest: float, expected: float) -> None:
     assert evidence_of_fading(thumbnail(lightest)) == pytest.approx(expected, abs=0.1)
+
+
+def test_a_white_margin_around_a_faded_print_is_no_white_of_the_print() -> None:
+    """Prints are scanned with their mounts, and on the white lid of the scanner."""
+    print_on_mount = torch.full((1, 3, 64, 64), 1.0)
+    print_on_mount[:, :, 5:-5, 5:-5] = thumbnail(0.7)[:, :, 5:-5, 5:-5]
+    assert evidence_of_fading(print_on_mount) == 1.0
 
 
 def test_one_channel_without_white_is_evidence_of_a_cast() -> None:
@@ -68,7 +76,7 @@ def test_the_tone_of_a_photo_that_holds_white_is_left_alone() -> None:
     rng = np.random.default_rng(1)
     piece = rng.uniform(0, 1, (64, 64, 3)).astype(np.float32)
     white = thumbnail(0.6).clone()
-    white[:, :, :8] = 1.0
+    white[:, :, 8:16] = 1.0
     nothing = torch.zeros(1, 1, 64, 64)
     kept = networks.tone(piece, networks.glance(white, nothing), (0, 0, 1, 1))
     assert np.abs(kept - piece).max() < 1e-4
