@@ -43,6 +43,8 @@ _CAMERA_RAW = (32803, 34892)  # colour filter array, linear raw
 _DNG_VERSION, _SUBFILE_TYPE, _OLD_SUBFILE_TYPE = 50706, 254, 255
 _XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG = 700, 33723, 34377
 _UNSIGNED, _UNTYPED = 1, 4
+_PLANES = (1, 2)
+"""Samples together, pixel by pixel, or plane by plane."""
 _OTHER_SAMPLES = {2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
 
 
@@ -209,6 +211,8 @@ def _refuse_deep_kind(name: str, page: TiffPage, samples: int) -> ImageRefused:
 
 def _plain(page: TiffPage) -> Plain | None:
     if set(_numbers(page, 258, (1,))) not in ({8}, {16}) or int(page.compression) not in _LOSSLESS_COMPRESSIONS:
+        return None
+    if int(page.planarconfig) not in _PLANES:
         return None
     photometric, samples = int(page.photometric), int(page.tags.valueof(277, 1))
     if photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK):

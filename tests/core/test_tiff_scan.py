@@ -19,12 +19,12 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from oldphoto_core.errors import ImageRefused
-from oldphoto_core.image_types import DecodeLimits, OpenedImage
+from oldphoto_core.image_types import DecodedImage, DecodeLimits, OpenedImage
 from oldphoto_core.images import decode_image, encode_image, open_image
 from oldphoto_core.perceptual import perceptual_hash
 from oldphoto_core.scan import ArrayScan
@@ -290,6 +290,60 @@ def test_rows_may_be_asked_for_in_any_order(
             assert np.array_equal(image.alpha.rows(top, bottom), whole.alpha[top:bottom])
         assert np.array_equal(image.scan.rows(top, bottom), whole.pixels[top:bottom])
         assert image.scan.rows(top, bottom).shape == whole.pixels[top:bottom].shape
+
+
+FUZZED: dict[str, bytes] = {
+    f"{kind} {layout} {packing}": tiff(samples(kind, bits), byteorder=order, **KINDS[kind], **layouts, **packings)
+    for kind, bits, order in (("grey", 16, ">"), ("rgba", 8, "<"), ("cmyk", 8, "<"))
+    for layout, layouts in (("strips", {"rowsperstrip": 20}), ("tiles", {"tile": (32, 48)}), ("one strip", {}))
+    for packing, packings in (("none", {}), ("deflate", {"compression": "zlib", "predictor": True}))
+}
+
+
+@settings(max_examples=200)
+@given(
+    name=st.sampled_from(sorted(FUZZED)),
+    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=5),
+    where=st.sampled_from(["head", "anywhere", "tail"]),
+    kept=st.sampled_from([1.0, 1.0, 0.99, 0.5]),
+)
+def test_damaged_files_fare_as_they_do_when_decoded_whole(
+    name: str, changes: list[tuple[float, int]], where: str, kept: float
+) -> None:
+    """Refused for the same reason, or of the same values."""
+    damaged = bytearray(FUZZED[name])
+    reach = min(len(damaged), 400) if where != "anywhere" else len(damaged)
+    for share, value in changes:
+        at = int(reach * share)
+        damaged[at if where != "tail" else len(damaged) - 1 - at] = value
+    data = bytes(damaged[: int(len(damaged) * kept)])
+    limits = DecodeLimits(max_pixels=1_000_000)
+    found: list[OpenedImage | DecodedImage | str] = []
+    for read in (lambda: decode_image(data, name, limits), lambda: opened(data, limits=limits, hashed=True)):
+        try:
+            found.append(read())
+        except ImageRefused as refused:
+            found.append(refused.reason)
+    whole, image = found
+    if isinstance(whole, DecodedImage) and isinstance(image, OpenedImage):
+        assert image.facts == whole.facts
+        assert np.array_equal(image.scan.rows(0, image.scan.shape[0]), whole.pixels)
+    else:
+        assert image == whole
+
+
+@pytest.mark.parametrize("layout", ["strips", "single rows", "tiles"])
+def test_strips_are_decoded_in_threads_where_there_are_cores(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the same values, and a broken one is found."""
+    monkeypatch.setattr("oldphoto_core.tiff_bands.usable_cores", lambda: 8)
+    data = tiff(samples("rgb", 16), photometric="rgb", compression="zlib", predictor=True, **LAYOUTS[layout])
+    image = assert_same(data)
+    image.scan.rows(0, HEIGHT)
+    assert [thread for thread in threading.enumerate() if thread.name.startswith("oldphoto-tiff")]
+    damaged = broken_strip(data, 5, lambda data, at, count: data.__setitem__(slice(at, at + count), b"\x55" * count))
+    with pytest.raises(ImageRefused, match="corrupt"):
+        opened(damaged, hashed=True)
+    image.release()
 
 
 def test_threads_may_read_the_same_scan(tmp_path: Path) -> None:
