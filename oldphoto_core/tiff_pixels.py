@@ -66,10 +66,17 @@ class Samples:
 
 
 def plain_page(tiff: Any, photo: TiffPhoto) -> TiffPage:
-    """Gives the photo's page, ready for decoding, of tifffile's reader."""
+    """Gives the photo's page, ready for decoding, of tifffile's reader.
+
+    Raises:
+        EOFError: its pixels reach beyond the file's end.
+    """
     page = tiff.pages[photo.page].aspage()
     if page.compression == UNCOMPRESSED:
         page.predictor = NO_PREDICTOR  # it has no meaning without compression; libtiff passes over it too
+    there = tiff.filehandle.size - page.dataoffsets[0]
+    if page.is_contiguous and page.nbytes > there:
+        raise EOFError(f"{there} of {page.nbytes} bytes of pixels")
     return page
 
 
