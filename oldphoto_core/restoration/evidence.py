@@ -16,8 +16,9 @@ EVIDENCE_REACH_PX = NEIGHBOURHOOD_PX // 2
 
 _UNSURE_BELOW = 0.9
 _UNSURE_FREE, _UNSURE_SLOPE, _LEAST_CAP = 0.1, 2.0, 0.5
-_WHITE_FROM, _WHITE_SURE = 0.95, 1.0
-_LIGHTEST_SHARE = 0.995
+_WHITE_FROM, _WHITE_SURE = 0.92, 0.98
+_BLACK_SURE, _BLACK_FROM = 0.01, 0.05
+_END_SHARE = 0.005
 _MARGIN = 5
 """Of a thumbnail's 64 pixels a side."""
 
@@ -41,13 +42,18 @@ def bounded_by_surroundings(probability: np.ndarray) -> np.ndarray:
 def evidence_of_fading(thumbnail: Tensor) -> float:
     """Gives how far a photo's tone may be corrected, from 0 to 1.
 
-    A print that has faded, yellowed or lost its contrast holds pure white no more. Where the lightest 1 in 200 of a
-    thumbnail is white in all three channels (0.95 begins to count, 1 settles it), there is nothing to correct. The
-    outermost 8 % of each side do not count: there lie white margins, mounts, and the lid of the scanner.
+    A print that has faded, yellowed or lost its contrast holds pure white no more, nor black. Where the lightest 1 in
+    200 of a thumbnail is white in all three channels (0.92 begins to count, 0.98 settles it), or the darkest 1 in 200
+    black (0.05 begins to count, 0.01 settles it), there is nothing to correct. The outermost 8 % of each side do not
+    count: there lie margins, mounts, album pages, and the lid of the scanner.
 
     Args:
         thumbnail: (1, 3, 64, 64) in [-1, 1], of intact pixels.
     """
     inner = thumbnail[0, :, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN].float().flatten(1)
-    lightest = torch.quantile((inner + 1) / 2, _LIGHTEST_SHARE, dim=1).min()
-    return float(((_WHITE_SURE - lightest) / (_WHITE_SURE - _WHITE_FROM)).clamp(0, 1))
+    values = (inner + 1) / 2
+    ends = torch.quantile(values, values.new_tensor([_END_SHARE, 1 - _END_SHARE]), dim=1)  # (2, 3)
+    darkest, lightest = float(ends[0].max()), float(ends[1].min())
+    without_white = (_WHITE_SURE - lightest) / (_WHITE_SURE - _WHITE_FROM)
+    without_black = (darkest - _BLACK_SURE) / (_BLACK_FROM - _BLACK_SURE)
+    return min(max(min(without_white, without_black), 0.0), 1.0)

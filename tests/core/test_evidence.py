@@ -1,4 +1,4 @@
-"""How far detector and look are believed: damage on calm ground, and tone where a photo has no white."""
+"""How far detector and look are believed: damage on calm ground, and tone where a photo has neither white nor black."""
 
 from __future__ import annotations
 
@@ -47,22 +47,29 @@ def test_what_is_believed_of_a_piece_is_what_is_believed_of_the_whole() -> None:
     assert np.abs(inner - whole[20 + reach : 80 - reach, 60 + reach : 150 - reach]).max() < 1e-5
 
 
-def thumbnail(lightest: float) -> torch.Tensor:
-    """A ramp from left to right, as light at its middle columns as at its right edge."""
-    ramp = torch.linspace(0.1, lightest, 32).repeat(2).expand(1, 3, 64, 64)
-    return ramp * 2 - 1
+def thumbnail(lightest: float, darkest: float = 0.1) -> torch.Tensor:
+    """Grey values spread evenly between two ends, and all over the photo."""
+    values = torch.linspace(darkest, lightest, 64 * 64)
+    places = torch.randperm(64 * 64, generator=torch.Generator().manual_seed(0))
+    return values[places].reshape(1, 1, 64, 64).expand(1, 3, 64, 64) * 2 - 1
 
 
-@pytest.mark.parametrize(("lightest", "expected"), [(0.7, 1.0), (0.94, 1.0), (1.0, 0.0)])
+@pytest.mark.parametrize(("lightest", "expected"), [(0.7, 1.0), (0.92, 1.0), (1.0, 0.0)])
 def test_a_photo_that_holds_white_shows_no_fading(lightest: float, expected: float) -> None:
-    assert evidence_of_fading(thumbnail(lightest)) == pytest.approx(expected, abs=0.1)
+    assert evidence_of_fading(thumbnail(lightest)) == pytest.approx(expected, abs=0.05)
 
 
-def test_a_white_margin_around_a_faded_print_is_no_white_of_the_print() -> None:
-    """Prints are scanned with their mounts, and on the white lid of the scanner."""
-    print_on_mount = torch.full((1, 3, 64, 64), 1.0)
-    print_on_mount[:, :, 5:-5, 5:-5] = thumbnail(0.7)[:, :, 5:-5, 5:-5]
-    assert evidence_of_fading(print_on_mount) == 1.0
+@pytest.mark.parametrize(("darkest", "expected"), [(0.2, 1.0), (0.05, 1.0), (0.0, 0.0)])
+def test_a_photo_that_holds_black_shows_no_fading(darkest: float, expected: float) -> None:
+    assert evidence_of_fading(thumbnail(0.7, darkest)) == pytest.approx(expected, abs=0.05)
+
+
+def test_a_margin_around_a_faded_print_is_no_white_or_black_of_the_print() -> None:
+    """Prints are scanned with their mounts, on black album pages, and on the white lid of the scanner."""
+    for mount in (1.0, -1.0):
+        print_on_mount = torch.full((1, 3, 64, 64), mount)
+        print_on_mount[:, :, 5:-5, 5:-5] = thumbnail(0.7)[:, :, 5:-5, 5:-5]
+        assert evidence_of_fading(print_on_mount) == 1.0
 
 
 def test_one_channel_without_white_is_evidence_of_a_cast() -> None:
