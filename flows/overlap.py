@@ -1,12 +1,15 @@
-"""A batch in a worker: while one photo is mended, the next ones are read and the last ones are written.
+"""A batch in a worker: while photos are mended, the next ones are read and the last ones are written.
 
-What is under way at once is bounded by pixels, not by count: a batch of snapshots flows, scans of hundreds of
-megapixels go one by one. A store that is slow to take results slows the reading down, so nothing piles up.
+A CPU mends one photo at a time, with all its cores. Beside a GPU several photos are mended at once, each in a thread:
+the networks take turns on the GPU, and what a processor does for a photo runs beside them. What is under way at once
+is bounded by count and by pixels: a batch of snapshots flows, scans of hundreds of megapixels go one by one. A store
+that is slow to take results slows the reading down, so nothing piles up.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,9 +30,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 READ_AHEAD, WRITE_BEHIND = 2, 2
-"""Photos read before their turn, and photos still being written, at most."""
+"""Photos read before their turn, and photos still being written, at most; beside each that is mended."""
 UNDER_WAY_MEGAPIXELS = 96.0
-"""Beyond so many pixels in work, nothing more is read ahead and writing is waited for."""
+"""Beyond so many pixels in work, for each photo that is mended at once, nothing more is read."""
 
 
 def restore_photos(job: RestoreJob, works: Sequence[PhotoWork], restorer: Restorer) -> list[RestorationRecord]:
@@ -38,18 +41,34 @@ def restore_photos(job: RestoreJob, works: Sequence[PhotoWork], restorer: Restor
     Raises:
         DerivativesUnwritable: nothing can be stored, so going on would be of no use.
     """
+    at_once = restorer.photos_at_once
     with (
-        ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="oldphoto-read") as reading,
-        ThreadPoolExecutor(WRITE_BEHIND, thread_name_prefix="oldphoto-write") as writing,
+        ThreadPoolExecutor(READ_AHEAD * at_once, thread_name_prefix="oldphoto-read") as reading,
+        ThreadPoolExecutor(at_once, thread_name_prefix="oldphoto-mend") as mending,
+        ThreadPoolExecutor(WRITE_BEHIND * at_once, thread_name_prefix="oldphoto-write") as writing,
     ):
-        line = _Line(job, reading, writing, waiting=deque(works))
+        line = _Line(job, restorer, reading, mending, writing, waiting=deque(works))
         try:
-            while line.waiting or line.read:
-                line.read_ahead()
-                line.mend_next(restorer)
-            return line.finish()
+            while line.waiting or line.under_way:
+                line.take_up()
+                line.take_oldest()
+            return line.records
         finally:
             line.give_up()
+
+
+@dataclass(frozen=True)
+class _UnderWay:
+    """A photo in work.
+
+    Attributes:
+        fetched: its master, opened.
+        handed_on: when it is mended: its record, once it is written.
+    """
+
+    work: PhotoWork
+    fetched: Future[Fetched]
+    handed_on: Future[Future[RestorationRecord]]
 
 
 @dataclass
@@ -57,52 +76,46 @@ class _Line:
     """The photos of a batch, by how far they are."""
 
     job: RestoreJob
+    restorer: Restorer
     reading: ThreadPoolExecutor
+    mending: ThreadPoolExecutor
     writing: ThreadPoolExecutor
     waiting: deque[PhotoWork]
-    read: deque[tuple[PhotoWork, Future[Fetched]]] = field(default_factory=deque)
-    written: deque[tuple[PhotoWork, Future[RestorationRecord]]] = field(default_factory=deque)
+    under_way: deque[_UnderWay] = field(default_factory=deque)
     records: list[RestorationRecord] = field(default_factory=list)
+    stopping: threading.Event = field(default_factory=threading.Event)
 
-    def read_ahead(self) -> None:
-        """Begins to read the next photos, as many as there is room for; always one where none is in work."""
-        while self.waiting and len(self.read) <= READ_AHEAD and self._has_room(self.waiting[0]):
+    def take_up(self) -> None:
+        """Begins with the next photos, as many as there is room for; always one where none is in work."""
+        while self.waiting and self._has_room(self.waiting[0]):
             work = self.waiting.popleft()
-            self.read.append((work, self.reading.submit(fetch, self.job, work)))
+            fetched = self.reading.submit(fetch, self.job, work)
+            self.under_way.append(_UnderWay(work, fetched, self.mending.submit(self._mend, work, fetched)))
 
-    def mend_next(self, restorer: Restorer) -> None:
-        """Mends the photo whose turn it is, and hands it on to be written."""
-        work, coming = self.read.popleft()
-        done: Future[RestorationRecord] = Future()
+    def take_oldest(self) -> None:
+        """Waits until the photo that began first is written."""
+        self.records.append(self.under_way.popleft().handed_on.result().result())
+
+    def give_up(self) -> None:
+        """Calls back what has not begun, and lets go of masters that nobody will mend."""
+        self.stopping.set()
+        for photo in self.under_way:
+            photo.fetched.cancel()
+            if photo.handed_on.cancel():
+                photo.fetched.add_done_callback(_let_go)
+
+    def _mend(self, work: PhotoWork, coming: Future[Fetched]) -> Future[RestorationRecord]:
         fetched = None
         try:
             fetched = coming.result()
-            result = mend(self.job, fetched, restorer)
+            result = mend(self.job, fetched, self.restorer, self.stopping)
         except Exception as error:  # whatever one photo brings up, the others go on
             if fetched is not None:
                 fetched.close()
+            done: Future[RestorationRecord] = Future()
             done.set_result(self._failed(work, error))
-        else:
-            done = self.writing.submit(self._keep, fetched, result)
-        self.written.append((work, done))
-        while len(self.written) > WRITE_BEHIND or (self.written and self._is_too_full()):
-            self._take_written()
-
-    def finish(self) -> list[RestorationRecord]:
-        """Waits until the last photo is written."""
-        while self.written:
-            self._take_written()
-        return self.records
-
-    def give_up(self) -> None:
-        """Calls back what has not begun; a master that was opened already is let go of."""
-        for _, future in (*self.read, *self.written):
-            future.cancel()
-        for _, coming in self.read:
-            coming.add_done_callback(_let_go)
-
-    def _take_written(self) -> None:
-        self.records.append(self.written.popleft()[1].result())
+            return done
+        return self.writing.submit(self._keep, fetched, result)
 
     def _keep(self, fetched: Fetched, result: ScanResult) -> RestorationRecord:
         try:
@@ -120,13 +133,12 @@ class _Line:
             log.info("%s: %s", work.source_key, type(error).__name__, exc_info=error)
         return failure(self.job, work, error)
 
-    def _is_too_full(self) -> bool:
-        """Whether the next photo can only be read once another one is written."""
-        return bool(self.waiting) and not self.read and not self._has_room(self.waiting[0])
-
     def _has_room(self, work: PhotoWork) -> bool:
-        under_way = [*(one for one, _ in self.read), *(one for one, _ in self.written)]
-        return not under_way or _megapixels([*under_way, work]) <= UNDER_WAY_MEGAPIXELS
+        at_once = self.restorer.photos_at_once
+        if len(self.under_way) >= (READ_AHEAD + 1 + WRITE_BEHIND) * at_once:
+            return False
+        works = [photo.work for photo in self.under_way]
+        return not works or _megapixels([*works, work]) <= UNDER_WAY_MEGAPIXELS * at_once
 
 
 def _let_go(coming: Future[Fetched]) -> None:

@@ -6,6 +6,7 @@ never held: its file is read strip by strip, and so is what came of it while the
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from flows.derivatives import (
     write_provenance,
     write_restored,
 )
-from flows.errors import DerivativesUnwritable, SourceChanged
+from flows.errors import DerivativesUnwritable, FlowsError, SourceChanged
 from flows.patience import patient
 from flows.restore_job import RestoreJob, record_of, with_result
 from oldphoto_core.errors import one_line
@@ -32,6 +33,8 @@ from storage.records import PhotoWork, RestorationRecord, utc_text
 from storage.whole_objects import WholeObject
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from oldphoto_core import Restorer
     from oldphoto_core.restoration.scan_result import ScanResult
 
@@ -57,6 +60,27 @@ class Fetched:
         self.open_files.close()
 
 
+@dataclass(frozen=True)
+class StoppableScan:
+    """A scan whose restoration ends with the next rows it asks for, once the batch is given up."""
+
+    scan: Scan
+    stopping: threading.Event
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.scan.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.scan.dtype
+
+    def rows(self, top: int, bottom: int) -> np.ndarray:
+        if self.stopping.is_set():
+            raise FlowsError("the batch was given up before this photo was restored")
+        return self.scan.rows(top, bottom)
+
+
 def fetch(job: RestoreJob, work: PhotoWork) -> Fetched:
     """Opens the master, makes sure that it is the one on record, and decodes it, or its first strips.
 
@@ -71,13 +95,17 @@ def fetch(job: RestoreJob, work: PhotoWork) -> Fetched:
         return Fetched(work, source, master, mask, files.pop_all())
 
 
-def mend(job: RestoreJob, fetched: Fetched, restorer: Restorer) -> ScanResult:
-    """Restores the photo's pixels."""
+def mend(job: RestoreJob, fetched: Fetched, restorer: Restorer, stopping: threading.Event) -> ScanResult:
+    """Restores the photo's pixels.
+
+    Raises:
+        FlowsError: `stopping` was set before it was done.
+    """
     from oldphoto_core.restoration.scan_restoration import Wanted
 
     parameters = job.parameters
     return restorer.restore_scan(
-        fetched.master.scan,
+        StoppableScan(fetched.master.scan, stopping),
         Wanted(mode=parameters.mode, strength=parameters.strength, tone=parameters.tone),
         mask=fetched.mask,
         icc_profile=fetched.master.icc_profile,

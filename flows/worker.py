@@ -68,6 +68,8 @@ def _load(job: RestoreJob, device: str) -> Restorer:
     restorer = Restorer.from_release(
         job.release_folder if here else job.release, device=device, tile_px=job.tile_px, precision=job.precision
     )
+    if job.threads is not None:
+        set_threads(max(1, job.threads // restorer.photos_at_once))
     found = restorer.card.weights_hash
     if found != job.parameters.weights_hash:
         raise FlowsError(

@@ -11,7 +11,7 @@ import torch
 
 from oldphoto_core.colour_space import WorkingColour
 from oldphoto_core.errors import ConfigError
-from oldphoto_core.machine import use_large_pages
+from oldphoto_core.machine import usable_cores, use_large_pages
 from oldphoto_core.releases.bundle import LoadedRelease, load_release
 from oldphoto_core.releases.card import ReleaseCard, find_release
 from oldphoto_core.restoration.fidelity import RestorationReport
@@ -29,6 +29,9 @@ __all__ = ["Mode", "RestorationResult", "Restorer", "ToneChoice"]
 
 TILE_PX = {"cpu": 2048, "cuda": 2048}
 """Side of a tile's core, at most, where none is asked for."""
+
+MOST_PHOTOS_AT_ONCE = 8
+"""Each holds a tile's worth of a GPU's memory."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,17 @@ class Restorer:
     def stride(self) -> int:
         """Tiles start and end at multiples of so many pixels."""
         return self._networks.stride
+
+    @property
+    def photos_at_once(self) -> int:
+        """How many photos are best restored at once, each in a thread.
+
+        On a CPU one takes all cores. Beside a GPU most of a photo's time is a processor's: values to sRGB and back,
+        carrying up, measuring; so there are as many as keep the GPU busy.
+        """
+        if self.device.type == "cpu":
+            return 1
+        return max(2, min(MOST_PHOTOS_AT_ONCE, usable_cores() // max(1, torch.cuda.device_count())))
 
     def scale_of(self, scan: Scan) -> int:
         """Gives the scale that a scan is repaired at where none is asked for: scan pixels a side for a working one."""

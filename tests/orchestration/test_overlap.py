@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from flows.errors import DerivativesUnwritable
+from flows.errors import DerivativesUnwritable, FlowsError
 from flows.overlap import UNDER_WAY_MEGAPIXELS, restore_photos
 from flows.patience import patient
 from flows.restore_job import RestoreJob
+from flows.restore_stages import StoppableScan
 from oldphoto_core import Restorer
+from oldphoto_core.restoration.scan_restoration import Wanted
+from oldphoto_core.scan import ArrayScan
 from storage.errors import ObjectNotFound, StoreUnavailable
 from storage.keys import WorkParameters, sha256_hex, work_hash
 from storage.objects import ObjectStore
@@ -60,6 +65,41 @@ def test_records_come_in_order_and_a_bad_photo_fails_alone(
     store = ObjectStore(str(tmp_path / "derivatives"))
     kept = [record for record in records if record.outcome != "failed"]
     assert all(store.exists(str(record.provenance_key)) for record in kept) and len(kept) == 7
+
+
+class SeveralAtOnce(Restorer):
+    """Restores several photos at once, as beside a GPU."""
+
+    @property
+    def photos_at_once(self) -> int:
+        return 4
+
+
+def test_photos_mended_at_once_come_out_as_one_by_one(
+    restorer: Restorer, release_folder: Path, tmp_path: Path
+) -> None:
+    paths = make_photos(tmp_path / "scans", 12)
+    job = job_for(restorer, release_folder, tmp_path / "derivatives")
+    works = works_of(tmp_path / "scans", paths, job)
+    alone = restore_photos(job, works, restorer)
+    several = SeveralAtOnce(restorer.release, device=restorer.device, precision=restorer.precision)
+    job = job_for(restorer, release_folder, tmp_path / "others")
+    together = restore_photos(job, works, several)
+    assert [record.restored_sha256 for record in together] == [record.restored_sha256 for record in alone]
+    assert {record.outcome for record in together} <= {"restored", "unchanged"}
+
+
+def test_a_batch_that_is_given_up_ends_within_a_photo(
+    restorer: Restorer, release_folder: Path, tmp_path: Path
+) -> None:
+    """The photo in work asks for its next rows, and gets none."""
+    scan = StoppableScan(ArrayScan(np.zeros((640, 64, 3), np.uint8)), threading.Event())
+    begun = Restorer(restorer.release, device=restorer.device, tile_px=64).begin(scan, Wanted())
+    rows = begun.rows()
+    next(rows)
+    scan.stopping.set()
+    with pytest.raises(FlowsError, match="given up"):
+        list(rows)
 
 
 def test_photos_larger_than_the_bound_go_one_by_one(restorer: Restorer, release_folder: Path, tmp_path: Path) -> None:
