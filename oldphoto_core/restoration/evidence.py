@@ -18,6 +18,7 @@ _UNSURE_BELOW = 0.9
 _UNSURE_FREE, _UNSURE_SLOPE, _LEAST_CAP = 0.1, 2.0, 0.5
 _WHITE_FROM, _WHITE_SURE = 0.92, 0.98
 _BLACK_SURE, _BLACK_FROM = 0.01, 0.05
+_CAST_FROM, _CAST_SURE = 0.05, 0.1
 _END_SHARE = 0.005
 _MARGIN = 5
 """Of a thumbnail's 64 pixels a side."""
@@ -44,8 +45,9 @@ def evidence_of_fading(thumbnail: Tensor) -> float:
 
     A print that has faded, yellowed or lost its contrast holds pure white no more, nor black. Where the lightest 1 in
     200 of a thumbnail is white in all three channels (0.92 begins to count, 0.98 settles it), or the darkest 1 in 200
-    black (0.05 begins to count, 0.01 settles it), there is nothing to correct. The outermost 8 % of each side do not
-    count: there lie margins, mounts, album pages, and the lid of the scanner.
+    black (0.05 begins to count, 0.01 settles it), there is nothing to correct. Yellowed paper keeps its black: where
+    the lights have a cast (0.05 between channels begins to count, 0.1 settles it), black tells nothing. The outermost
+    8 % of each side do not count: there lie margins, mounts, album pages, and the lid of the scanner.
 
     Args:
         thumbnail: (1, 3, 64, 64) in [-1, 1], of intact pixels.
@@ -53,7 +55,8 @@ def evidence_of_fading(thumbnail: Tensor) -> float:
     inner = thumbnail[0, :, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN].float().flatten(1)
     values = (inner + 1) / 2
     ends = torch.quantile(values, values.new_tensor([_END_SHARE, 1 - _END_SHARE]), dim=1)  # (2, 3)
-    darkest, lightest = float(ends[0].max()), float(ends[1].min())
+    darkest, lightest, cast = float(ends[0].max()), float(ends[1].min()), float(ends[1].max() - ends[1].min())
     without_white = (_WHITE_SURE - lightest) / (_WHITE_SURE - _WHITE_FROM)
     without_black = (darkest - _BLACK_SURE) / (_BLACK_FROM - _BLACK_SURE)
+    without_black = max(without_black, (cast - _CAST_FROM) / (_CAST_SURE - _CAST_FROM))
     return min(max(min(without_white, without_black), 0.0), 1.0)

@@ -64,6 +64,12 @@ def test_a_photo_that_holds_black_shows_no_fading(darkest: float, expected: floa
     assert evidence_of_fading(thumbnail(0.7, darkest)) == pytest.approx(expected, abs=0.05)
 
 
+def test_yellowed_paper_keeps_its_black() -> None:
+    yellowed = thumbnail(0.9, 0.0).clone()
+    yellowed[:, 2] = yellowed[:, 2] * 0.8 - 0.2  # of what paper shows, blue goes first
+    assert evidence_of_fading(yellowed) == 1.0
+
+
 def test_a_margin_around_a_faded_print_is_no_white_or_black_of_the_print() -> None:
     """Prints are scanned with their mounts, on black album pages, and on the white lid of the scanner."""
     for mount in (1.0, -1.0):
