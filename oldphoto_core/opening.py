@@ -65,4 +65,11 @@ def _open_large_tiff(file: IO[bytes], name: str, limits: DecodeLimits, *, hashed
         exif = ReadExif.of("TIFF", around)
     seen = perceptual_hash(scan) if hashed else ""
     described = describe("TIFF", around, exif, scan, has_alpha=alpha is not None, perceptual_hash=seen)
-    return OpenedImage(scan=scan, alpha=alpha, held_bytes=scan.held_bytes, release=scan.close, **vars(described))
+    return OpenedImage(
+        scan=scan,
+        alpha=alpha,
+        tile_px=photo.tile_px,
+        held_bytes=scan.held_bytes,
+        release=scan.close,
+        **vars(described),
+    )

@@ -39,6 +39,7 @@ _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _SEPARATED, _CIE_LAB, _ICC_LAB = 0, 1, 2, 5,
 _LOSSLESS_COMPRESSIONS = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})
 """None, LZW, deflate, PackBits, deflate by its old number, LZMA, Zstandard."""
 
+LARGEST_TILE_PX = 1024
 _CAMERA_RAW = (32803, 34892)  # colour filter array, linear raw
 _DNG_VERSION, _SUBFILE_TYPE, _OLD_SUBFILE_TYPE = 50706, 254, 255
 _XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG = 700, 33723, 34377
@@ -86,6 +87,9 @@ class TiffPhoto:
     iptc: bytes | None
     """Its IPTC datasets, from their own tag or among Photoshop's resources."""
 
+    tile_px: int | None = None
+    """Side of its tiles, where they are square and a writer would choose such ones: multiples of 16, up to 1024."""
+
 
 def find_photo(file: IO[bytes], name: str) -> TiffPhoto:
     """Gives the page that is the photo.
@@ -121,6 +125,7 @@ def find_photo(file: IO[bytes], name: str) -> TiffPhoto:
                 xmp=whole_xmp(_raw(file, page, _XMP_TAG)),
                 iptc=whole_iptc(_raw(file, page, _IPTC_TAG))
                 or iptc_of_resources(_raw(file, page, _PHOTOSHOP_TAG)),
+                tile_px=_tile_px(page),
             )
     except ImageRefused:
         raise
@@ -130,6 +135,11 @@ def find_photo(file: IO[bytes], name: str) -> TiffPhoto:
         if starts_beyond(file):
             raise broken(name, "TIFF", "truncated", "a directory beyond the end of the file") from error
         raise broken(name, "TIFF", "corrupt", str(error) or type(error).__name__) from error
+
+
+def _tile_px(page: TiffPage) -> int | None:
+    side = page.tilewidth if page.is_tiled else 0
+    return side if side == page.tilelength and side % 16 == 0 and 0 < side <= LARGEST_TILE_PX else None
 
 
 def _exif_of(file: IO[bytes], page: TiffPage, name: str, *, byteorder: str, is_big: bool) -> Image.Exif:

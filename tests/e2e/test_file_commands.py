@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from flows.cli.app import run_command
@@ -160,3 +161,20 @@ def test_a_sample_archive_is_not_laid_over_other_files(tmp_path: Path, capfd: py
     assert run_command(["sample", str(tmp_path / "mine")]) == 2
     assert "holds other files" in capfd.readouterr().err
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["a.jpg"]
+
+
+@pytest.mark.parametrize(("tile", "expected"), [((64, 64), (64, 64)), ((64, 128), None), (None, None)])
+def test_a_large_tiled_tiff_comes_back_in_tiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tile: tuple[int, int] | None, expected: tuple[int, int] | None
+) -> None:
+    """Of the same side where they are square; else in strips."""
+    monkeypatch.setattr("oldphoto_core.opening.LARGE_PX", 0)
+    pixels = np.random.default_rng(0).integers(20_000, 40_000, (150, 200, 3)).astype(np.uint16)
+    scan, target = tmp_path / "scan.tif", tmp_path / "restored.tif"
+    tifffile.imwrite(scan, pixels, photometric="rgb", tile=tile, resolution=(600, 600))
+    assert run_command(["restore-file", str(scan), str(target)]) == 0
+    with tifffile.TiffFile(target) as file:
+        page = file.pages.first
+        assert (page.tile[:2] if page.is_tiled else None) == expected
+        assert page.shape == pixels.shape and page.dtype == np.uint16
+        assert page.tags["XResolution"].value == (600, 1)
