@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
-from flows.errors import DerivativesUnwritable, FlowsError
+from flows.errors import DerivativesUnwritable, FlowsError, SourceChanged
 from flows.overlap import UNDER_WAY_MEGAPIXELS, restore_photos
 from flows.patience import patient
 from flows.restore_job import RestoreJob
-from flows.restore_stages import StoppableScan
+from flows.restore_stages import StoppableScan, fetch, keep, mend
 from oldphoto_core import Restorer
 from oldphoto_core.restoration.scan_restoration import Wanted
 from oldphoto_core.scan import ArrayScan
@@ -67,6 +70,29 @@ def test_records_come_in_order_and_a_bad_photo_fails_alone(
     assert all(store.exists(str(record.provenance_key)) for record in kept) and len(kept) == 7
 
 
+def test_a_master_that_is_written_to_while_it_is_restored_is_told(
+    restorer: Restorer, release_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large one in a folder is not copied: what was read of it may be of neither the old nor the new."""
+    monkeypatch.setattr("storage.whole_objects.HELD_BYTES", 0)
+    monkeypatch.setattr("oldphoto_core.opening.LARGE_PX", 0)
+    scan = tmp_path / "scans" / "a.tif"
+    scan.parent.mkdir()
+    tifffile.imwrite(scan, np.full((90, 120, 3), 90, np.uint8), photometric="rgb")
+    job = job_for(restorer, release_folder, tmp_path / "derivatives")
+    [work] = works_of(scan.parent, [scan], job)
+    fetched = fetch(job, replace(work, format="tiff"))
+    with scan.open("r+b") as file:
+        file.seek(-100, 2)
+        file.write(bytes(100))
+    os.utime(scan, ns=(1, 1))
+    result = mend(job, fetched, restorer, threading.Event())
+    with pytest.raises(SourceChanged, match=r"a\.tif: was written to while it was restored"):
+        keep(job, fetched, result)
+    assert not list((tmp_path / "derivatives").rglob("provenance.json"))
+    fetched.close()
+
+
 class SeveralAtOnce(Restorer):
     """Restores several photos at once, as beside a GPU."""
 
@@ -104,8 +130,6 @@ def test_a_batch_that_is_given_up_ends_within_a_photo(
 
 def test_photos_larger_than_the_bound_go_one_by_one(restorer: Restorer, release_folder: Path, tmp_path: Path) -> None:
     """Each of them alone is more than may be under way, and they are all restored nevertheless."""
-    from dataclasses import replace
-
     paths = make_photos(tmp_path / "scans", 4)
     job = job_for(restorer, release_folder, tmp_path / "derivatives")
     side = int((UNDER_WAY_MEGAPIXELS * 1e6) ** 0.5) + 1
