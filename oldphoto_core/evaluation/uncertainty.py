@@ -3,7 +3,8 @@
     python -m oldphoto_core.evaluation.uncertainty --photos DIR --out DIR
 
 Held-out photos are damaged, restored with the mask that is detected, and the head is asked; then what it expected is
-put beside the true error, by decile of what it expected.
+put beside the true error, by decile of what it expected. The error is that of the picture, not of its tone: the truth
+is first brought into the restoration's tone, by the 3x4 colour map that fits best where nothing was damaged.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from oldphoto_core.errors import CoreError
 from oldphoto_core.evaluation.calibration import SHARES, Calibration
 from oldphoto_core.evaluation.generators import Generator, make_damager, photo_seed
 from oldphoto_core.evaluation.held_out import Role, centre_crop, held_out_photos, read_photo
+from oldphoto_core.evaluation.metrics import align_tone
 from oldphoto_core.evaluation.sheet import picture_grid, save_picture
 from oldphoto_core.restoration.uncertainty import uncertainty_rows
 from oldphoto_core.scan import ArrayScan
@@ -63,11 +65,12 @@ def measure(
         damaged = damager(centre_crop(read_photo(path)), photo_seed(seed, index))
         restored = restorer.restore(damaged.image)
         expected = uncertainty_map(restorer, damaged.image, restored.image, restored.mask)
-        error = np.abs(restored.image.astype(np.float32) - damaged.target)
+        truth = align_tone(damaged.target, restored.image, damaged.mask) * 255
+        error = np.abs(restored.image.astype(np.float32) - truth)
         found.add(expected, error)
         if show is not None:
             shown = [np.clip(values / FULL_LEVELS, 0, 1) for values in (expected, error.mean(axis=2))]
-            show([damaged.image, restored.image, *shown, damaged.target], path.name)
+            show([damaged.image, restored.image, *shown, np.rint(truth).astype(np.uint8)], path.name)
     return found
 
 
@@ -143,7 +146,7 @@ def main(argv: list[str] | None = None) -> int:
     (options.out / "uncertainty.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     plot(found, options.out / "uncertainty.png")
     if rows:
-        titles = ["damaged", "restored", "expected error", "true error", "truth"]
+        titles = ["damaged", "restored", "expected error", "true error", "truth, in its tone"]
         save_picture(options.out / "maps.png", picture_grid(rows, column_titles=titles, row_titles=names, cell_px=320))
     Console().print(text, soft_wrap=True, markup=False)
     for name, calibration in found.items():

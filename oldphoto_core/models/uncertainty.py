@@ -2,7 +2,7 @@
 
 A small head, trained last, on what a frozen release makes of photos whose truth is known. It is shown the damaged
 photo, its mask, the restoration and the difference of the two, and changes none of them. Its answer b is the mean
-absolute error to be expected, so that with the truth y and the restoration r
+absolute error to be expected, apart from tone: with the restoration r, and the truth y brought into r's own tone,
 
     p(y | r, b) = exp(-|y - r| / b) / (2 b)          central interval of share c:  r +- b ln(1 / (1 - c))
 

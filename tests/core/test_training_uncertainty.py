@@ -18,8 +18,9 @@ from oldphoto_core.releases.card import DEFAULT_FOLDER, find_release, read_card
 from oldphoto_core.releases.uncertainty import load_uncertainty
 from oldphoto_core.training.checkpoint import CHECKPOINT, Checkpoint
 from oldphoto_core.training.loop import RunOptions, train
+from oldphoto_core.training.restored_photos import FrozenRelease, in_tone_of
 from oldphoto_core.training.schedule import Budget, Clock
-from oldphoto_core.training.uncertainty import FrozenRelease, UncertaintySettings, UncertaintyStage, main
+from oldphoto_core.training.uncertainty import UncertaintySettings, UncertaintyStage, main
 from tests.core.training_photos import tiny_material
 
 SETTINGS = UncertaintySettings("archive", batch=3, crop=96, chunk_photos=3, steps_a_chunk=1000, pool_chunks=1)
@@ -57,6 +58,18 @@ def test_the_frozen_release_restores_as_a_restorer_does() -> None:
     assert np.abs(mask[0, 0].numpy() - expected.mask).max() < 1e-6
     assert np.abs(found - expected.image).max() <= 1
     assert np.abs(expected.image.astype(int) - image).max() > 5
+
+
+def test_a_truth_in_a_restoration_of_another_tone_differs_by_the_picture_alone() -> None:
+    generator = torch.Generator().manual_seed(1)
+    truth = torch.rand(2, 3, 48, 48, generator=generator) * 1.2 - 0.6
+    mask = torch.zeros(2, 1, 48, 48)
+    mask[:, :, 10:20, 10:20] = 1
+    faded = 0.6 * truth.flip(1) + 0.2
+    scratched = torch.where(mask > 0, 1.0, faded)
+    found = in_tone_of(scratched, truth, mask)
+    assert (found - faded).abs().max() < 1e-4
+    assert (truth - faded).abs().mean() > 0.1
 
 
 def test_the_head_learns_and_what_it_restores_from_is_damaged(tmp_path: Path) -> None:
