@@ -2,8 +2,9 @@
 
 Decisions, where a reader may wonder:
 
-- **One photo a file.** Animations and multi-page TIFFs are refused. A TIFF's thumbnails and masks are no pages of
-  their own (`oldphoto_core.tiff_pages`). Of an MPO the first picture is read, since the others are previews or gain
+- **One photo a file.** Animations are refused. So are TIFFs of several pages here, since this gives one picture;
+  `oldphoto_core.opening.open_image` gives each page. A TIFF's thumbnails and masks are no pages
+  (`oldphoto_core.tiff_standing`). Of an MPO the first picture is read, since the others are previews or gain
   maps; it is refused where they are frames of a panorama or a stereo pair. Of a Photoshop file the flattened
   picture is read.
 - **Whole files only.** A JPEG without its end marker, or a PNG without its last chunk, is `truncated`, even when every
@@ -35,7 +36,7 @@ from oldphoto_core.perceptual import perceptual_hash
 from oldphoto_core.pillow_reading import broken, open_with_pillow, quiet_decoders, refusing, unsupported
 from oldphoto_core.scan import ArrayScan
 from oldphoto_core.surroundings import ReadExif, Surroundings, describe, mode_of
-from oldphoto_core.tiff_pages import checked_dpi, find_photo
+from oldphoto_core.tiff_pages import TiffPhoto, checked_dpi, find_photo
 from oldphoto_core.tiff_pixels import decode_plain
 
 DEFAULT_LIMITS = DecodeLimits()
@@ -86,6 +87,27 @@ def decode_image(
     with quiet_decoders(name), refusing(name, format):
         raw = _decode_tiff(data, name, limits) if format == "TIFF" else _decode_other(data, format, name, limits)
         exif = ReadExif.of(format, raw.around)
+    return _finished(format, raw, exif, hashed=hashed)
+
+
+def decode_page(data: bytes, photo: TiffPhoto, name: str) -> DecodedImage:
+    """Gives the upright pixels of one page of a TIFF, and what belongs to them, without a perceptual hash.
+
+    Args:
+        data: The whole file.
+        photo: One of those that `oldphoto_core.tiff_pages.find_photos` gave of it; its size is the caller's to check.
+        name: The file, and the page where there are several, for messages.
+
+    Raises:
+        ImageRefused: as `decode_image` does.
+    """
+    with quiet_decoders(name), refusing(name, "TIFF"):
+        raw = _decode_page(data, photo, name)
+        exif = ReadExif.of("TIFF", raw.around)
+    return _finished("TIFF", raw, exif, hashed=False)
+
+
+def _finished(format: str, raw: _Raw, exif: ReadExif, *, hashed: bool) -> DecodedImage:
     pixels, alpha = raw.pixels, raw.alpha
     if not raw.is_upright:
         pixels = _UPRIGHT[exif.orientation](pixels)
@@ -100,6 +122,10 @@ def decode_image(
 def _decode_tiff(data: bytes, name: str, limits: DecodeLimits) -> _Raw:
     photo = find_photo(io.BytesIO(data), name)
     check_size(photo.height, photo.width, name, limits)
+    return _decode_page(data, photo, name)
+
+
+def _decode_page(data: bytes, photo: TiffPhoto, name: str) -> _Raw:
     if photo.plain:
         pixels, alpha = decode_plain(data, photo)
         pixels, is_converted = _to_rgb(pixels, photo.plain, photo.icc_profile, name)

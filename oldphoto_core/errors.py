@@ -58,7 +58,7 @@ class ImageRefused(CoreError):
     """An image that is not carried, and why.
 
     Attributes:
-        name: The file name or object key, as the caller gave it.
+        name: The file name or object key, as the caller gave it; `, page 2` behind it where a page is at fault.
         reason: A short slug, one of `REFUSAL_REASONS`.
         expected: What would have been accepted.
         found: What the file holds instead.

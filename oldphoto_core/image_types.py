@@ -16,10 +16,11 @@ class DecodeLimits:
     """What `decode_image` and `open_image` accept; checked against the header, before any pixel is decoded."""
 
     max_pixels: int = 500_000_000
-    """Height times width above which an image is refused as a `bomb`."""
+    """Height times width above which an image is refused as a `bomb`; several pages count as they lie below each
+    other."""
 
     min_side_px: int = 32
-    """Shorter side below which an image is refused as `too-small`."""
+    """Shorter side below which an image, or a page of it, is refused as `too-small`."""
 
     def __post_init__(self) -> None:
         """Refuses limits that no image could meet."""
@@ -31,7 +32,11 @@ class DecodeLimits:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What the catalogue keeps about an image. Sizes are of the upright picture."""
+    """What the catalogue keeps about an image. Sizes are of the upright picture.
+
+    Of several pages: height and width as they lie below each other, channels and depth of the one that has most, a
+    word `pages` in `capture`, and the first page's else.
+    """
 
     format: str
     """Short lower-case name of the file format: `jpeg`, `png`, `tiff`, `webp`, `jpeg2000`, ..."""
@@ -129,6 +134,10 @@ class OpenedImage:
 
     held_bytes: int = 0
     """What of the image is held in memory: all its pixels, or no more than the strips that are being read."""
+
+    pages: tuple[OpenedImage, ...] = ()
+    """The pages, where a TIFF has several: each with a size, depth, profile and words of its own. `scan` is then all of
+    them below each other, `icc_profile` describes that, and the other fields are the first page's. Released with it."""
 
     release: Callable[[], None] = lambda: None
     """Lets go of the file behind it."""

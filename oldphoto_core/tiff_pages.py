@@ -1,9 +1,7 @@
-"""What a TIFF file really holds: which of its pages is the photo, and how deep its samples are.
+"""What a TIFF file really holds: which of its pages are photos, and how deep their samples are.
 
-A TIFF that holds *one* photo is carried, whatever stands beside it: pages marked as reduced-resolution copies or as
-transparency masks, and unmarked pages of the same proportions that are at most half the size and at most 512 pixels
-long (scanners write such thumbnails). Two or more full pages are refused: restoring the first alone would lose the
-others without a word.
+Thumbnails and masks beside a photo are no pages (`oldphoto_core.tiff_standing`). Of several pages, such as recto and
+verso of a print, each is a photo with a size, depth, profile and words of its own.
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ from oldphoto_core.errors import ImageRefused
 from oldphoto_core.exif import DESCRIPTIVE_TAGS
 from oldphoto_core.packets import iptc_of_resources, whole_iptc, whole_xmp
 from oldphoto_core.pillow_reading import broken, is_disk_failure, unsupported
+from oldphoto_core.tiff_standing import full_pages
 from oldphoto_core.tiff_wholeness import check_chain, check_whole, open_tiff, read_at, starts_beyond
 
 if TYPE_CHECKING:
@@ -27,21 +26,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-THUMBNAIL_SIDE_PX = 512
-"""Longest side of an unmarked page that may still be a thumbnail."""
-
 MAX_PAGES = 256
-"""Pages looked at; a file with more of them is no photo."""
+"""Pages looked at, thumbnails among them; a file with more of them is a book, and belongs into a file a page."""
 
 _BULK_BYTES = 1 << 16
-_REDUCED, _MASK = 1, 4
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _SEPARATED, _CIE_LAB, _ICC_LAB = 0, 1, 2, 5, 8, 9
 _LOSSLESS_COMPRESSIONS = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})
 """None, LZW, deflate, PackBits, deflate by its old number, LZMA, Zstandard."""
 
 LARGEST_TILE_PX = 1024
 _CAMERA_RAW = (32803, 34892)  # colour filter array, linear raw
-_DNG_VERSION, _SUBFILE_TYPE, _OLD_SUBFILE_TYPE = 50706, 254, 255
+_DNG_VERSION = 50706
 _XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG = 700, 33723, 34377
 _UNSIGNED, _UNTYPED = 1, 4
 _PLANES = (1, 2)
@@ -55,7 +50,7 @@ Plain = Literal["grey", "rgb", "cmyk", "lab", "icc-lab"]
 
 @dataclass(frozen=True)
 class TiffPhoto:
-    """The one page that is the photo."""
+    """A page that is a photo."""
 
     page: int
     """Its index among the pages of the file."""
@@ -92,7 +87,21 @@ class TiffPhoto:
 
 
 def find_photo(file: IO[bytes], name: str) -> TiffPhoto:
-    """Gives the page that is the photo.
+    """Gives the page that is the photo, where there is one only; see `find_photos`.
+
+    Raises:
+        ImageRefused: more than one photo, or what `find_photos` refuses.
+        OSError: the disk or the network share fails.
+    """
+    photos = find_photos(file, name)
+    if len(photos) > 1:
+        advice = "save each page as its own file, or read it with `open_image`, which gives each"
+        raise _several(name, "one photo a file", f"{len(photos)} full pages", advice)
+    return photos[0]
+
+
+def find_photos(file: IO[bytes], name: str) -> list[TiffPhoto]:
+    """Gives the pages that are photos, in their order; at least one.
 
     Args:
         file: The whole file, in memory or not; of its pixels nothing is read. It must stay open as long as `exif` is
@@ -100,7 +109,8 @@ def find_photo(file: IO[bytes], name: str) -> TiffPhoto:
         name: The file, for messages.
 
     Raises:
-        ImageRefused: more than one photo, a camera's raw file, samples that are not carried, strips that are missing.
+        ImageRefused: more than `MAX_PAGES` pages, a camera's raw file; or a page, whose number is told, of samples that
+            are not carried, or with strips that are missing.
         OSError: the disk or the network share fails.
     """
     try:
@@ -109,24 +119,16 @@ def find_photo(file: IO[bytes], name: str) -> TiffPhoto:
             for page in tiff.pages:
                 pages.append(page)
                 if len(pages) > MAX_PAGES:
-                    raise _several(name, f"more than {MAX_PAGES} pages")
-            index = _check_and_choose(file, name, pages)
-            page = pages[index]
-            exif = _exif_of(file, page, name, byteorder=tiff.byteorder, is_big=tiff.is_bigtiff)
-            return TiffPhoto(
-                page=index,
-                height=page.imagelength,
-                width=page.imagewidth,
-                bits=max(_numbers(page, 258, (1,))),
-                plain=_plain(page),
-                icc_profile=page.tags.valueof(34675) or None,
-                dpi=_dpi(page),
-                exif=exif,
-                xmp=whole_xmp(_raw(file, page, _XMP_TAG)),
-                iptc=whole_iptc(_raw(file, page, _IPTC_TAG))
-                or iptc_of_resources(_raw(file, page, _PHOTOSHOP_TAG)),
-                tile_px=_tile_px(page),
-            )
+                    raise _several(name, f"at most {MAX_PAGES} pages", "more of them")
+            if any(_is_camera_raw(page) for page in pages):
+                found = "a camera's raw file (DNG, NEF or the like), whose TIFF page is a preview"
+                raise unsupported(name, "a developed picture", found, "develop it to TIFF")
+            full = full_pages(pages)
+            names = [page_name(name, number, of=len(full)) for number in range(len(full))]
+            for index, called in zip(full, names, strict=True):
+                _check(file, called, pages[index])
+            check_chain(file, name, pages[-1])
+            return [_photo(file, tiff, index, called) for index, called in zip(full, names, strict=True)]
     except ImageRefused:
         raise
     except Exception as error:  # a reader raises anything on foreign bytes
@@ -135,6 +137,28 @@ def find_photo(file: IO[bytes], name: str) -> TiffPhoto:
         if starts_beyond(file):
             raise broken(name, "TIFF", "truncated", "a directory beyond the end of the file") from error
         raise broken(name, "TIFF", "corrupt", str(error) or type(error).__name__) from error
+
+
+def page_name(name: str, index: int, *, of: int) -> str:
+    """Gives what one of so many photos of a file is called in messages; a single one is called like the file."""
+    return name if of == 1 else f"{name}, page {index + 1}"
+
+
+def _photo(file: IO[bytes], tiff: Any, index: int, name: str) -> TiffPhoto:
+    page = tiff.pages[index]
+    return TiffPhoto(
+        page=index,
+        height=page.imagelength,
+        width=page.imagewidth,
+        bits=max(_numbers(page, 258, (1,))),
+        plain=_plain(page),
+        icc_profile=page.tags.valueof(34675) or None,
+        dpi=_dpi(page),
+        exif=_exif_of(file, page, name, byteorder=tiff.byteorder, is_big=tiff.is_bigtiff),
+        xmp=whole_xmp(_raw(file, page, _XMP_TAG)),
+        iptc=whole_iptc(_raw(file, page, _IPTC_TAG)) or iptc_of_resources(_raw(file, page, _PHOTOSHOP_TAG)),
+        tile_px=_tile_px(page),
+    )
 
 
 def _tile_px(page: TiffPage) -> int | None:
@@ -177,12 +201,7 @@ def _without_bulk(file: IO[bytes], page: TiffPage) -> _Patched:
     return _Patched(file, {tag.offset: nothing for tag in bulk})
 
 
-def _check_and_choose(file: IO[bytes], name: str, pages: list[TiffPage]) -> int:
-    index = _choose(name, pages)
-    page = pages[index]
-    if any(_is_camera_raw(other) for other in pages):
-        found = "a camera's raw file (DNG, NEF or the like), whose TIFF page is a preview"
-        raise unsupported(name, "a developed picture", found, "develop it to TIFF")
+def _check(file: IO[bytes], name: str, page: TiffPage) -> None:
     bits = max(_numbers(page, 258, (1,)))
     kinds = set(_numbers(page, 339, (_UNSIGNED,)))
     samples = int(page.tags.valueof(277, 1))
@@ -193,8 +212,6 @@ def _check_and_choose(file: IO[bytes], name: str, pages: list[TiffPage]) -> int:
     if bits == 16 and _plain(page) is None:
         raise _refuse_deep_kind(name, page, samples)
     check_whole(file, name, page, is_plain=_plain(page) is not None)
-    check_chain(file, name, pages[-1])
-    return index
 
 
 def checked_dpi(dpi: object) -> tuple[float, float] | None:
@@ -249,31 +266,8 @@ def _raw(file: IO[bytes], page: TiffPage, code: int) -> bytes:
     return b"" if tag is None else read_at(file, tag.valueoffset, tag.valuebytecount)
 
 
-def _choose(name: str, pages: list[TiffPage]) -> int:
-    main = [i for i, page in enumerate(pages) if not _is_reduced(page)] or [0]
-    largest = max(main, key=lambda i: pages[i].imagelength * pages[i].imagewidth)
-    full = [i for i in main if i == largest or not _is_thumbnail(pages[i], pages[largest])]
-    if len(full) > 1:
-        raise _several(name, f"{len(full)} full pages")
-    return full[0]
-
-
-def _several(name: str, found: str) -> ImageRefused:
-    return ImageRefused(
-        name=name, reason="animated", expected="one photo a file", found=found, advice="save each page as its own file"
-    )
-
-
-def _is_reduced(page: TiffPage) -> bool:
-    marked = int(page.tags.valueof(_SUBFILE_TYPE, 0)) & (_REDUCED | _MASK)
-    return bool(marked) or int(page.tags.valueof(_OLD_SUBFILE_TYPE, 0)) == 2
-
-
-def _is_thumbnail(page: TiffPage, of: TiffPage) -> bool:
-    height, width = page.imagelength, page.imagewidth
-    small = max(height, width) <= THUMBNAIL_SIDE_PX and 2 * height <= of.imagelength and 2 * width <= of.imagewidth
-    # Same proportions, within a pixel of rounding.
-    return small and abs(height * of.imagewidth - width * of.imagelength) <= max(of.imagelength, of.imagewidth)
+def _several(name: str, expected: str, found: str, advice: str = "save each page as its own file") -> ImageRefused:
+    return ImageRefused(name=name, reason="animated", expected=expected, found=found, advice=advice)
 
 
 def _is_camera_raw(page: TiffPage) -> bool:

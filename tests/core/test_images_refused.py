@@ -153,7 +153,8 @@ def test_impossible_limits_are_refused() -> None:
         DecodeLimits(max_pixels=100)
 
 
-def test_pages_of_equal_standing_are_refused() -> None:
+def test_pages_of_equal_standing_are_no_single_picture() -> None:
+    """`open_image` gives each of them, see `test_pages.py`."""
     half_in_other_shape = tiff_pages((picture(96, 144), 0), (picture(48, 48), 0))
     scan_and_its_back = tiff_pages((picture(600, 900), 0), (picture(400, 600), 0))
     for data in (half_in_other_shape, scan_and_its_back):
