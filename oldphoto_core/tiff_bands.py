@@ -29,14 +29,14 @@ _AS_THEY_COME = 1
 def bands_of(file: IO[bytes], page: TiffPage) -> Bands | None:
     """Gives the page's bands, or None where it has to be decoded whole.
 
-    That is where its planes lie apart, where one compressed strip (or row of tiles) holds all rows, or where
-    uncompressed bytes have their bits the other way round.
+    That is where one compressed strip (or row of tiles) holds all rows, or where uncompressed bytes have their bits the
+    other way round.
 
     Args:
         file: The whole file; it must stay open.
         page: A page of whole samples of 8 or 16 bits, losslessly compressed or not, that `check_whole` let pass.
     """
-    if page.imagedepth != 1 or (page.planarconfig == PLANES_APART and page.samplesperpixel > 1):
+    if page.imagedepth != 1:
         return None
     if page.is_final:
         return RowsInPlace(file, page, rows=page.imagelength)
@@ -69,6 +69,7 @@ class Bands:
         self._stored_dtype = np.dtype(page.parent.byteorder + page.dtype.char)
         self.dtype = self._stored_dtype.newbyteorder("=")
         self.row_bytes = self.shape[1] * self.shape[2] * self.dtype.itemsize
+        self._planes = self.shape[2] if page.planarconfig == PLANES_APART else 1
 
     def read(self, top: int) -> np.ndarray:
         """Gives the (h, W, samples) band whose first row this is, in native byte order.
@@ -93,28 +94,44 @@ class RowsInPlace(Bands):
             rows: Of a strip; all, where one strip follows the other without a gap.
         """
         super().__init__(file, page)
-        self._strip_rows = rows
+        self._strip_rows, self._strips = rows, math.ceil(self.shape[0] / rows)
+        self._plane_row_bytes = self.row_bytes // self._planes
         self.rows = max(1, _BAND_PX // self.shape[1])
-        self.passing_bytes = 0
+        self.passing_bytes = 0 if self._planes == 1 else self.rows * self._plane_row_bytes
 
     def read(self, top: int) -> np.ndarray:
         bottom = min(top + self.rows, self.shape[0])
         out = np.empty((bottom - top, *self.shape[1:]), self._stored_dtype)
-        at = top
-        while at < bottom:
-            strip, row = divmod(at, self._strip_rows)
-            end = min(bottom, at - row + self._strip_rows)
-            self._fill(out[at - top : end - top], strip, row)
-            at = end
+        if self._planes == 1:
+            self._fill(out, 0, top)
+        else:
+            plane = np.empty(out.shape[:2], self._stored_dtype)
+            for number in range(self._planes):
+                self._fill(plane, number, top)
+                out[..., number] = plane
         if self._stored_dtype == self.dtype:
             return out
         return out.byteswap(inplace=True).view(self.dtype)
 
-    def _fill(self, out: np.ndarray, strip: int, row: int) -> None:
-        end = (row + len(out)) * self.row_bytes
-        if self._strip_rows < self.shape[0] and end > self._page.databytecounts[strip]:
-            raise ValueError(f"strip {strip} holds {self._page.databytecounts[strip]} bytes of {end}")
-        self._file.seek(self._page.dataoffsets[strip] + row * self.row_bytes)
+    def _fill(self, out: np.ndarray, plane: int, top: int) -> None:
+        """Reads the rows of a plane, or of all samples together, from this one on."""
+        at = 0
+        while at < len(out):
+            strip, row = divmod(top + at, self._strip_rows)
+            end = min(len(out), at + self._strip_rows - row)
+            self._read_rows(out[at:end], plane, strip, row)
+            at = end
+
+    def _read_rows(self, out: np.ndarray, plane: int, strip: int, row: int) -> None:
+        start, end = row * self._plane_row_bytes, (row + len(out)) * self._plane_row_bytes
+        if self._page.is_final:  # one run, whatever its strips say
+            place = self._page.dataoffsets[0] + plane * self.shape[0] * self._plane_row_bytes
+        else:
+            index = plane * self._strips + strip
+            place, count = self._page.dataoffsets[index], self._page.databytecounts[index]
+            if end > count:
+                raise ValueError(f"strip {index} holds {count} bytes of {end}")
+        self._file.seek(place + start)
         found = self._file.readinto(out.reshape(-1).view(np.uint8))  # type: ignore[attr-defined]
         if found != out.nbytes:
             raise EOFError(f"strip {strip} ends early: {found} bytes of {out.nbytes}")
@@ -137,16 +154,18 @@ class Segments(Bands):
         wanted = max(math.ceil(_BAND_PX / (rows * self.shape[1])), 1 if page.is_tiled else threads)
         self._joined = max(1, min(wanted, _BAND_BYTES // (rows * self.row_bytes)))
         self._segment_rows, self.rows = rows, rows * self._joined
-        per_band = self._across * self._joined
-        counts = page.databytecounts
-        self.passing_bytes = max(sum(counts[at : at + per_band]) for at in range(0, len(counts), per_band))
+        self._per_plane = math.ceil(self.shape[0] / rows) * self._across
+        per_band, counts = self._across * self._joined, page.databytecounts
+        most = max(sum(counts[at : at + per_band]) for at in range(0, len(counts), per_band))
+        self.passing_bytes = most * self._planes
 
     def read(self, top: int) -> np.ndarray:
         bottom = min(top + self.rows, self.shape[0])
         out = np.empty((bottom - top, *self.shape[1:]), self.dtype)
         first = top // self._segment_rows * self._across
         last = math.ceil(bottom / self._segment_rows) * self._across
-        encoded = [(index, self._encoded(index)) for index in range(first, last)]
+        indices = [plane * self._per_plane + at for plane in range(self._planes) for at in range(first, last)]
+        encoded = [(index, self._encoded(index)) for index in indices]
         for _ in (self._pool.map if self._pool else map)(lambda one: self._decode(*one, top, out), encoded):
             pass
         return out
@@ -162,8 +181,9 @@ class Segments(Bands):
         return data
 
     def _decode(self, index: int, data: bytes | None, top: int, out: np.ndarray) -> None:
-        segment, (_, _, row, column, _), shape = self._page.decode(data, index)
-        target: Any = out[row - top : row - top + shape[1], column : column + shape[2]]
+        segment, (plane, _, row, column, _), shape = self._page.decode(data, index)
+        samples = slice(None) if self._planes == 1 else slice(plane, plane + 1)
+        target: Any = out[row - top : row - top + shape[1], column : column + shape[2], samples]
         target[:] = self._page.nodata if segment is None else segment[0, : target.shape[0], : target.shape[1]]
 
     def close(self) -> None:
