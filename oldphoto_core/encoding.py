@@ -10,6 +10,8 @@ from __future__ import annotations
 import io
 import logging
 import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import BinaryIO, Literal, get_args
 
 import numpy as np
@@ -23,7 +25,7 @@ from oldphoto_core.packets import PHOTOSHOP_SEGMENT, XMP_SEGMENT, Packets, iptc_
 from oldphoto_core.png_writing import write_png
 from oldphoto_core.row_pieces import READ_PIXELS
 from oldphoto_core.scan import ArrayScan, DerivedScan, Scan, blocks_of
-from oldphoto_core.tiff_writing import write_tiff
+from oldphoto_core.tiff_writing import PageToWrite, write_tiff, write_tiff_pages
 from oldphoto_core.xmp import for_derivative as xmp_for_derivative
 
 log = logging.getLogger(__name__)
@@ -72,10 +74,7 @@ def write_image(
         ConfigError: the format cannot hold what is asked for.
     """
     _check(scan, format, icc_profile, alpha, quality, tile_px)
-    size = {"height": scan.shape[0], "width": scan.shape[1]}
-    is_srgb = WorkingColour.of(icc_profile, channels=1 if len(scan.shape) == 2 else 3).is_srgb
-    block = exif_for_derivative(exif, **size, is_srgb=is_srgb)
-    packets = Packets(xmp_for_derivative(xmp, **size, is_srgb=is_srgb), whole_iptc(iptc), block)
+    packets = _packets(scan, icc_profile, Packets(xmp, iptc, exif))
     if format == "jpg":
         out.write(_encode_jpeg(scan, icc_profile, dpi, packets, quality))
         return
@@ -84,6 +83,39 @@ def write_image(
         write_png(out, planes, icc_profile=icc_profile, dpi=dpi, packets=packets)
     else:
         write_tiff(out, planes, icc_profile=icc_profile, dpi=dpi, packets=packets, tile_px=tile_px)
+
+
+@dataclass(frozen=True)
+class PagePicture:
+    """A page that is written into a TIFF; what a field means, the argument of `write_image` of the same name means."""
+
+    scan: Scan
+    icc_profile: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    exif: bytes | None = None
+    alpha: Scan | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    tile_px: int | None = None
+
+
+def write_pages(out: BinaryIO, pages: Sequence[PagePicture]) -> None:
+    """Writes a TIFF of these pages, each as `write_image` writes one.
+
+    Args:
+        out: An empty file, open for writing, reading and seeking.
+        pages: In their order; one or more, of any sizes, depths and profiles.
+
+    Raises:
+        ConfigError: a TIFF cannot hold what is asked for.
+    """
+    prepared = []
+    for page in pages:
+        _check(page.scan, "tif", page.icc_profile, page.alpha, 0, page.tile_px)
+        packets = _packets(page.scan, page.icc_profile, Packets(page.xmp, page.iptc, page.exif))
+        planes = page.scan if page.alpha is None else _side_by_side(page.scan, page.alpha)
+        prepared.append(PageToWrite(planes, page.icc_profile, page.dpi, packets, page.tile_px))
+    write_tiff_pages(out, prepared)
 
 
 def encode_image(
@@ -122,6 +154,15 @@ def encode_image(
         iptc=iptc,
     )
     return out.getvalue()
+
+
+def _packets(scan: Scan, icc_profile: bytes | None, master: Packets) -> Packets:
+    """The master's packets as they are for these pixels."""
+    size = {"height": scan.shape[0], "width": scan.shape[1]}
+    is_srgb = WorkingColour.of(icc_profile, channels=1 if len(scan.shape) == 2 else 3).is_srgb
+    xmp = xmp_for_derivative(master.xmp, **size, is_srgb=is_srgb)
+    exif = exif_for_derivative(master.exif, **size, is_srgb=is_srgb)
+    return Packets(xmp, whole_iptc(master.iptc), exif)
 
 
 def _side_by_side(scan: Scan, alpha: Scan) -> Scan:

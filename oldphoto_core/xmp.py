@@ -91,21 +91,28 @@ class DerivativeStatement:
     pixels_sha256: str = ""
     """SHA-256 of the derivative's pixels, so that two attempts that differ are two instances."""
 
+    page: int = 0
+    """Number of the page of the master that this is, from 1; 0 where it has one only. XMP has no word for it (its parts
+    are of sound, film and time), so that it stands among the parameters and in the sentence."""
+
     when: str | None = None
     """Time of the restoration, ISO 8601; left out where the bytes must be the same every time."""
 
     @property
     def parameters(self) -> str:
         """What was asked for, in one line."""
+        page = f", page {self.page}" if self.page else ""
         return (
-            f"derived from master SHA-256 {self.master_sha256}; release {self.release}; weights {self.weights_hash}; "
+            f"derived from master SHA-256 {self.master_sha256}{page}; release {self.release}; "
+            f"weights {self.weights_hash}; "
             f"mode {self.mode}; tone {self.tone}; strength {self.strength:g}; mask {self.mask}"
         )
 
     @property
     def sentence(self) -> str:
         """What it is, for people."""
-        master = f"the master is the file with SHA-256 {self.master_sha256}"
+        page = f"page {self.page} of " if self.page else ""
+        master = f"the master is {page}the file with SHA-256 {self.master_sha256}"
         if not self.restored:
             return f"Copy of a scan that {self.software} found nothing to mend in; {master}."
         return f"Digital restoration by {self.software}, release {self.release}, not the original scan; {master}."
