@@ -97,9 +97,14 @@ def measure_change(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> t
         before, after: (H, W) or (H, W, 3), the same dtype, uint8 or uint16.
         mask: (H, W) in [0, 1].
     """
-    levels = 255.0 / np.iinfo(before.dtype).max
-    change = np.abs(after.astype(np.float32) - before.astype(np.float32)) * levels
+    import cv2
+
+    channels = 1 if before.ndim == 2 else before.shape[2]
+    levels = 255.0 / np.iinfo(before.dtype).max / channels
+    change = cv2.absdiff(np.ascontiguousarray(before), np.ascontiguousarray(after))
     if change.ndim == 3:
-        change = change.mean(axis=2)
-    outside = mask <= DAMAGED_ABOVE
-    return float(change[outside].mean()) if outside.any() else 0.0, float(change.mean())
+        red, green, blue = (change[:, :, channel] for channel in range(3))
+        change = red.astype(np.uint32) + green + blue
+    total, damaged = int(change.sum(dtype=np.int64)), mask > DAMAGED_ABOVE
+    inside, intact = int(change[damaged].sum(dtype=np.int64)), change.size - int(np.count_nonzero(damaged))
+    return (total - inside) * levels / intact if intact else 0.0, total * levels / change.size

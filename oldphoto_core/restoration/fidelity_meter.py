@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from oldphoto_core.restoration.fidelity import DAMAGED_ABOVE, FidelityFigures
@@ -43,27 +45,36 @@ class FidelityMeter:
         self._seen_rows = 0
         self._damaged_px = 0
 
-    def add(self, top: int, before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> None:
+    def add(
+        self,
+        top: int,
+        before: np.ndarray,
+        after: np.ndarray,
+        mask: np.ndarray,
+        seen: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
         """Takes the next strip, and keeps of it only what lies in patches.
 
         Args:
             top: the photo's row that the strip begins with: strips come from the top, without gaps.
-            before, after: (h, W, 3) float32 sRGB in [0, 1].
+            before, after: (h, W, 3) float32 sRGB in [0, 1]; with `seen`, stored pixels of any form.
             mask: (h, W) float32 in [0, 1].
+            seen: gives the former of the latter, for whatever rows and columns.
         """
         if top != self._seen_rows or top + len(mask) > self._height or mask.shape[1] != self._width:
             raise ValueError(
                 f"expected a strip from row {self._seen_rows}, {self._width} wide and at most "
                 f"{self._height - self._seen_rows} high; found row {top}, mask {mask.shape}"
             )
-        if before.shape != (*mask.shape, 3) or after.shape != before.shape:
+        wanted = (*mask.shape, 3) if seen is None else before.shape
+        if before.shape != wanted or after.shape != wanted or before.shape[:2] != mask.shape:
             raise ValueError(f"expected {(*mask.shape, 3)}; found before {before.shape}, after {after.shape}")
         self._seen_rows = top + len(mask)
         self._damaged_px += int(np.count_nonzero(mask > DAMAGED_ABOVE))
         first, last = np.searchsorted(self._rows, (top, self._seen_rows))
         here = np.ix_(self._rows[first:last] - top, self._columns)
-        self._before[first:last] = before[here]
-        self._after[first:last] = after[here]
+        self._before[first:last] = before[here] if seen is None else seen(before[here])
+        self._after[first:last] = after[here] if seen is None else seen(after[here])
         self._damaged[first:last] = mask[here] > DAMAGED_ABOVE
 
     def figures(self) -> FidelityFigures:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -170,8 +171,8 @@ class ScanRestoration:
         if self._meter is None:
             is_neutral = self.found.monochrome == "neutral"
             self._meter = FidelityMeter(*self._scan.shape[:2], monochrome=is_neutral)
-        before, after = (seen_by_networks(rows, self._colour) for rows in (part.before, part.after))
-        self._meter.add(part.top, before, after, part.mask)
+        seen = partial(seen_by_networks, colour=self._colour)
+        self._meter.add(part.top, part.before, part.after, part.mask, seen)
 
     def _ease(self, error: BaseException) -> None:
         """Takes smaller tiles, or the CPU, where memory ran out; whatever else it was goes on up."""

@@ -113,24 +113,29 @@ class _Gathered:
 
     def add(self, top: int, rows: np.ndarray, mask: np.ndarray) -> None:
         """Takes the next rows (h, W, 3) in [0, 1] and their mask (h, W) in [0, 1], as acted on."""
-        spread = rows.max(axis=2) - rows.min(axis=2)
+        red, green, blue = (rows[:, :, channel] for channel in range(3))
+        spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
         self._colourful += int(np.count_nonzero(spread > NEUTRAL_SPREAD + 1e-5))
-        both = np.dstack([rows, mask, np.ones_like(mask)])
         starts = np.arange(0, rows.shape[1], self._factor)
-        across = np.add.reduceat(both, starts, axis=1)  # (h, w, 5)
         place = np.arange(top, top + len(rows)) // self._factor
         first = np.flatnonzero(np.diff(place, prepend=-1))
-        self._sums[place[first]] += np.add.reduceat(across, first, axis=0)
+        for channels, values in ((slice(0, 3), rows), (slice(3, 4), mask[:, :, None])):
+            across = np.add.reduceat(values, starts, axis=1)
+            self._sums[place[first], :, channels] += np.add.reduceat(across, first, axis=0)
+        counts = np.outer(np.diff(first, append=len(rows)), np.diff(starts, append=rows.shape[1]))
+        self._sums[place[first], :, 4] += counts
         self._columns.append(self._of_columns(rows, mask))
 
     def _of_columns(self, rows: np.ndarray, mask: np.ndarray) -> torch.Tensor:
         """Rows as they are, columns averaged to the thumbnail's: (1, 7, h, 64) of image, image x intact and mask."""
         image = torch.from_numpy(rows * 2 - 1).permute(2, 0, 1)[None]
         covered = torch.from_numpy(np.ascontiguousarray(mask))[None, None]
-        stacked = torch.cat([image, image * (1 - covered), covered], dim=1)
         if self._is_tiny:
-            return stacked
-        return F.adaptive_avg_pool2d(stacked, (len(rows), THUMBNAIL_PX))
+            return torch.cat([image, image * (1 - covered), covered], dim=1)
+        size = (len(rows), THUMBNAIL_PX)
+        whole = F.adaptive_avg_pool2d(image, size)
+        intact = F.adaptive_avg_pool2d(image * (1 - covered), size) if mask.any() else whole
+        return torch.cat([whole, intact, F.adaptive_avg_pool2d(covered, size)], dim=1)
 
     def thumbnail(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Gives what `make_thumbnail` gives of the whole photo."""

@@ -105,7 +105,9 @@ def working_photo(scan: Scan, colour: WorkingColour, scale: int) -> DirectPhoto 
 
 def seen_by_networks(rows: np.ndarray, colour: WorkingColour) -> np.ndarray:
     """Gives (h, W, 3) float32 in [0, 1], sRGB, of stored rows; grey goes to all three channels."""
-    values = np.clip(colour.to_srgb(rows), 0, 1)
+    values = colour.to_srgb(rows)
+    if not colour.is_srgb:  # whose values may lie outside
+        values = np.clip(values, 0, 1)
     return np.repeat(values[:, :, None], 3, axis=2) if values.ndim == 2 else values
 
 
