@@ -27,6 +27,21 @@ def test_a_scratch_is_believed_on_calm_ground_and_doubted_in_a_busy_texture() ->
     assert found[48:50, 128:].max() < 0.6
 
 
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 8])
+def test_a_lone_scratch_of_any_width_is_acted_on(width: int) -> None:
+    field = np.full((96, 96), 0.02, np.float32)
+    field[48 : 48 + width] = 0.99
+    assert bounded_by_surroundings(field)[48 : 48 + width].min() > 0.9
+
+
+def test_strokes_in_a_crowd_as_of_letters_are_doubted_however_sure_each_is() -> None:
+    field = np.full((96, 96), 0.02, np.float32)
+    for left in range(8, 88, 9):
+        field[30:46, left : left + 2] = field[30:32, left : left + 7] = field[38:40, left : left + 7] = 0.99
+    found = bounded_by_surroundings(field)
+    assert found[36:42, 30:66].max() < 0.85
+
+
 def test_wide_damage_that_the_detector_is_sure_of_is_believed() -> None:
     field = np.zeros((96, 96), np.float32)
     field[20:76, 20:76] = 0.98
