@@ -8,6 +8,7 @@ from it.)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,6 +62,19 @@ class Glance:
         """Gives the glance on another device."""
         tone = Tone(**{name: value.to(device) for name, value in vars(self.tone).items()})
         return Glance(tone, self.condition.to(device), self.tokens.to(device), self.token_intact.to(device))
+
+    @classmethod
+    def together(cls, glances: Sequence[Glance]) -> Glance:
+        """Gives the glances of several photos as those of one batch."""
+        if len(glances) == 1:
+            return glances[0]
+        tones = [vars(glance.tone) for glance in glances]
+        return cls(
+            Tone(**{name: torch.cat([tone[name] for tone in tones]) for name in tones[0]}),
+            torch.cat([glance.condition for glance in glances]),
+            torch.cat([glance.tokens for glance in glances]),
+            torch.cat([glance.token_intact for glance in glances]),
+        )
 
     def repeat(self, count: int) -> Glance:
         """Gives a glance for `count` tiles of one photo (B must be 1)."""

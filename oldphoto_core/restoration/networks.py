@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 
@@ -16,9 +16,13 @@ from oldphoto_core.releases.bundle import LoadedRelease
 from oldphoto_core.restoration.evidence import EVIDENCE_REACH_PX, bounded_by_surroundings, evidence_of_fading
 from oldphoto_core.restoration.fidelity import DAMAGED_ABOVE
 from oldphoto_core.restoration.precision import PrecisionChoice, prepare_release
+from oldphoto_core.restoration.turns import Turns
 
 Window = tuple[float, float, float, float]
 """Top, left, bottom, right as fractions of the whole photo."""
+_Piece = tuple[np.ndarray, np.ndarray, Glance | None, Window]
+MOST_TOGETHER_PX = 8_000_000
+"""Pixels of pieces of several photos that a GPU is given at once."""
 
 
 class Networks:
@@ -28,12 +32,18 @@ class Networks:
         device: where they compute.
         precision: `float32` or `bfloat16`, of products; chosen here where `auto` is asked for.
         mask_threshold: probability from which `scratches` mode mends.
+        largest_batch: pieces that were restored together at most.
     """
 
     def __init__(self, release: LoadedRelease, *, device: torch.device, precision: PrecisionChoice) -> None:
         self._loaded = release
         self._release, self.precision = prepare_release(release, device=device, precision=precision)
         self.device = device
+        self.largest_batch = 0
+        self._detecting: Turns[np.ndarray, np.ndarray] | None = None
+        self._restoring: Turns[_Piece, np.ndarray] | None = None
+        if device.type != "cpu":
+            self.share()
         operating: Mapping[str, float] = release.card.card.get("operating", {})
         self.mask_threshold = float(operating.get("mask_threshold", DAMAGED_ABOVE))
         self._low, self._high = float(operating.get("mask_from", 0.0)), float(operating.get("mask_sure", 1.0))
@@ -74,12 +84,24 @@ class Networks:
         """
         return np.clip((probability - self._low) / (self._high - self._low), 0, 1)
 
-    @torch.inference_mode()
+    def share(self) -> None:
+        """Lets threads that ask at the same time be answered together."""
+        self._detecting = Turns(self._detect_together, most=MOST_TOGETHER_PX)
+        self._restoring = Turns(self._restore_together, most=MOST_TOGETHER_PX)
+
     def detect(self, piece: np.ndarray) -> np.ndarray:
         """Gives the probability of damage (h, w) float32 of a piece (h, w, 3) float32 in [0, 1], as it is believed."""
+        if self._detecting is None:
+            [probability] = self._detect_together([piece])
+        else:
+            probability = self._detecting.ask(piece, kind=piece.shape, weight=piece.shape[0] * piece.shape[1])
+        return bounded_by_surroundings(probability)
+
+    @torch.inference_mode()
+    def _detect_together(self, pieces: Sequence[np.ndarray]) -> list[np.ndarray]:
         with self._autocast():
-            logits = self._release.detector(self._to_device(piece * 2 - 1))
-        return bounded_by_surroundings(torch.sigmoid(logits.float())[0, 0].cpu().numpy())
+            logits = self._release.detector(self._to_device([piece * 2 - 1 for piece in pieces]))
+        return list(torch.sigmoid(logits.float())[:, 0].cpu().numpy())
 
     @torch.inference_mode()
     def glance(self, thumbnail: Tensor, thumbnail_mask: Tensor) -> Glance | None:
@@ -91,7 +113,6 @@ class Networks:
             glance = look(thumbnail.to(self.device), thumbnail_mask.to(self.device))
         return replace(glance, tone=glance.tone.strength(evidence_of_fading(thumbnail)))
 
-    @torch.inference_mode()
     def restore(self, piece: np.ndarray, mask: np.ndarray, glance: Glance | None, window: Window) -> np.ndarray:
         """Restores a piece.
 
@@ -104,30 +125,42 @@ class Networks:
         Returns:
             (h, w, 3) float32, clipped to [0, 1].
         """
+        request = (piece, mask, glance, window)
+        if self._restoring is None:
+            return self._restore_together([request])[0]
+        return self._restoring.ask(request, kind=mask.shape, weight=mask.size)
+
+    @torch.inference_mode()
+    def _restore_together(self, requests: Sequence[_Piece]) -> list[np.ndarray]:
+        self.largest_batch = max(self.largest_batch, len(requests))
+        pieces, masks, glances, windows = zip(*requests, strict=True)
         with self._autocast():
             restored = self._network.restore(
-                self._to_device(piece * 2 - 1),
-                self._to_device(mask[:, :, None]),
-                glance,
-                stack_windows([window], self.device),
+                self._to_device([piece * 2 - 1 for piece in pieces]),
+                self._to_device([mask[:, :, None] for mask in masks]),
+                None if glances[0] is None else Glance.together(glances),
+                stack_windows(list(windows), self.device),
             )
-        return _to_array(restored.float())
+        return _to_arrays(restored.float())
 
     @torch.inference_mode()
     def tone(self, piece: np.ndarray, glance: Glance | None, window: Window) -> np.ndarray:
         """Gives a piece (h, w, 3) float32 in [0, 1] with the photo's tone map alone applied, clipped to [0, 1]."""
-        image = self._to_device(piece * 2 - 1)
-        return _to_array(self._network.toned(image, glance, stack_windows([window], self.device)).float())
+        image = self._to_device([piece * 2 - 1])
+        return _to_arrays(self._network.toned(image, glance, stack_windows([window], self.device)).float())[0]
 
     def _autocast(self) -> torch.autocast:
         on = self.device.type != "cpu" and self.precision == "bfloat16"  # a CPU's copies see to it themselves
         return torch.autocast(self.device.type, torch.bfloat16, enabled=on)
 
-    def _to_device(self, piece: np.ndarray) -> Tensor:
-        """Gives (1, C, h, w) channels-last of (h, w, C): the same memory order."""
-        flat = torch.from_numpy(np.ascontiguousarray(piece, np.float32))
-        return flat.permute(2, 0, 1)[None].to(self.device).contiguous(memory_format=torch.channels_last)
+    def _to_device(self, pieces: Sequence[np.ndarray]) -> Tensor:
+        """Gives (B, C, h, w) channels-last of pieces (h, w, C): the same memory order."""
+        flat = torch.from_numpy(np.ascontiguousarray(pieces[0] if len(pieces) == 1 else np.stack(pieces), np.float32))
+        flat = flat[None] if len(pieces) == 1 else flat
+        if self.device.type == "cuda":  # copied from pages that stay, while the processor goes on
+            flat = flat.pin_memory().to(self.device, non_blocking=True)
+        return flat.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
 
-def _to_array(image: Tensor) -> np.ndarray:
-    return ((image[0].permute(1, 2, 0) + 1) / 2).clamp(0, 1).cpu().contiguous().numpy()
+def _to_arrays(images: Tensor) -> list[np.ndarray]:
+    return list(((images.permute(0, 2, 3, 1) + 1) / 2).clamp(0, 1).cpu().contiguous().numpy())
