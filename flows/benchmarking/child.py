@@ -38,6 +38,7 @@ def measure(wanted: dict[str, Any]) -> dict[str, Any]:
     kinds: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         "model": _model,
         "end-to-end": _end_to_end,
+        "worker": _worker,
         "presets": _presets,
     }
     return {**kinds[wanted["what"]](wanted), "peak_mb": round(peak_mb(), 1), "gpu_peak_mb": _gpu_peak_mb()}
@@ -58,6 +59,12 @@ def _end_to_end(wanted: dict[str, Any]) -> dict[str, Any]:
     restore()
     cold_s = time.time() - wanted["started"]
     return {"cold_s": cold_s, "warm_s": [_seconds(restore) for _ in range(wanted["repeats"])]}
+
+
+def _worker(wanted: dict[str, Any]) -> dict[str, Any]:
+    from flows.benchmarking.worker import measure_worker
+
+    return measure_worker(wanted)
 
 
 def _model(wanted: dict[str, Any]) -> dict[str, Any]:

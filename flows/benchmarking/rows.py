@@ -20,6 +20,9 @@ from flows.benchmarking.photos import size_for, write_photo
 from flows.errors import FlowsError
 from oldphoto_core.machine import processor, usable_cores
 
+FROM_FILES = frozenset({"end-to-end", "worker"})
+"""What is measured from file to file."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -28,7 +31,7 @@ class Plan:
     Attributes:
         sizes: of photos, in megapixels.
         batches: photos at a time.
-        what: `model`, `end-to-end` or both.
+        what: `model`, `end-to-end`, `worker`.
         presets: `archive` (the release), and `paper` beside it at `paper_px`.
         repeats: how often each is measured again when warm; 0: the first time alone.
         release, device, precision: as the commands take them; the precision is the model's alone.
@@ -59,12 +62,12 @@ def measured(plan: Plan) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="oldphoto-bench-", dir=plan.work_path) as folder:
         for megapixels in plan.sizes:
             height, width = size_for(megapixels)
-            source = write_photo(Path(folder), megapixels) if "end-to-end" in plan.what else None
+            source = write_photo(Path(folder), megapixels) if set(plan.what) & FROM_FILES else None
             for batch in plan.batches:
                 for what in plan.what:
                     found = _ask(plan, what, size=(height, width), batch=batch, source=source)
                     pixels = found.get("tile", (height, width))
-                    yield _row(found, what, "archive", pixels, batch, source if what == "end-to-end" else None)
+                    yield _row(found, what, "archive", pixels, batch, source if what in FROM_FILES else None)
             if source is not None:
                 source.unlink()
     if "paper" in plan.presets:

@@ -11,7 +11,7 @@ import typer
 from flows.cli.options import EXIT_CODE_HELP, Device
 from flows.errors import UsageError
 
-_WHAT, _PRESETS = ("model", "end-to-end"), ("archive", "paper")
+_WHAT, _PRESETS = ("model", "end-to-end", "worker"), ("archive", "paper")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,16 +23,17 @@ def add_to(app: typer.Typer) -> None:
 def bench(
     sizes: Annotated[str, typer.Option(help="Megapixels of the photos, commas between.")] = "0.3,2",
     batch: Annotated[str, typer.Option(help="Photos at a time, commas between.")] = "1",
-    what: Annotated[str, typer.Option(help="model, end-to-end (file to file) or both, commas between.")] = ",".join(
-        _WHAT
-    ),
+    what: Annotated[
+        str,
+        typer.Option(help="model, end-to-end (files one by one), worker (a batch, as in runs), commas between."),
+    ] = "model,end-to-end",
     preset: Annotated[
         str, typer.Option(help="archive, or archive,paper to compare with the method's own sizes: 5 GB, a minute.")
     ] = "archive",
     repeats: Annotated[int, typer.Option(min=0, help="Measurements after the first; 0: the first alone.")] = 2,
     release: Annotated[str, typer.Option(help="Of archive: default, a name or a folder.")] = "default",
     device: Device = None,
-    precision: Annotated[str, typer.Option(help="Of the model alone: auto, float32 or bfloat16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="Of model and worker: auto, float32 or bfloat16.")] = "auto",
     paper_px: Annotated[int, typer.Option(min=64, help="Height and width at which paper is compared.")] = 512,
     paper_widths: Annotated[int | None, typer.Option(min=1, hidden=True, help="Channels of a toy paper.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Where to draw the rates, .png.")] = None,

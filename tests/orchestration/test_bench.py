@@ -58,6 +58,17 @@ def test_every_row_is_told_as_json(release: Path, tmp_path: Path) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(("size", "format"), [(0.02, "jpg"), pytest.param(12.2, "tif", marks=pytest.mark.slow)])
+def test_a_batch_is_measured_as_a_worker_restores_it(release: Path, size: float, format: str) -> None:
+    """Three photos, each distinct, with all that is written of them."""
+    arguments = ["--batch", 3, "--what", "worker", "--repeats", 0, "--release", release, "--json"]
+    done = bench("--sizes", size, *arguments)
+    assert done.returncode == 0, done.stderr
+    [row] = json.loads(done.stdout)["rows"]
+    assert (row["what"], row["batch"], row["format"]) == ("worker", 3, format)
+    assert row["megapixels_per_s"] == pytest.approx(3 * row["megapixels"] / row["cold_s"], rel=0.01)
+
+
 def test_a_table_is_shown_and_the_first_time_is_enough(release: Path) -> None:
     done = bench("--sizes", 0.01, "--what", "model", "--repeats", 0, "--release", release, "--precision", "float32")
     assert done.returncode == 0, done.stderr
