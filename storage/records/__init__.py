@@ -1,0 +1,67 @@
+"""What crosses between storage and flows: frozen dataclasses, no ORM objects.
+
+Times are ISO-8601 UTC text with seconds and a ``Z`` (``2026-01-31T23:59:59Z``). Hashes are lower-case hexadecimal
+SHA-256. Sizes in pixels are height, then width.
+"""
+
+from __future__ import annotations
+
+from storage.records.events import (
+    EventRecord,
+    EventType,
+    ReleaseRecord,
+    ReleaseStatus,
+    RunRecord,
+    utc_text,
+)
+from storage.records.photos import (
+    LabelRecord,
+    MaskSource,
+    PhotoRecord,
+    PhotoWork,
+)
+from storage.records.restorations import (
+    FIDELITY,
+    Outcome,
+    RestorationRecord,
+    RestorationRow,
+    Verdict,
+)
+from storage.records.sources import (
+    UNREADABLE,
+    CollectionRecord,
+    KnownObject,
+    ListingProblem,
+    ObjectStatus,
+    SourceEntry,
+    SourceObjectRecord,
+    SourceRef,
+    source_object_id,
+)
+
+__all__ = [
+    "FIDELITY",
+    "UNREADABLE",
+    "CollectionRecord",
+    "EventRecord",
+    "EventType",
+    "KnownObject",
+    "LabelRecord",
+    "ListingProblem",
+    "MaskSource",
+    "ObjectStatus",
+    "Outcome",
+    "PhotoRecord",
+    "PhotoWork",
+    "ReleaseRecord",
+    "ReleaseStatus",
+    "RestorationRecord",
+    "RestorationRow",
+    "RunRecord",
+    "SourceEntry",
+    "SourceObjectRecord",
+    "SourceRef",
+    "Verdict",
+    "source_object_id",
+    "utc_text",
+]
