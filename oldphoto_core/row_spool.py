@@ -10,7 +10,7 @@ import numpy as np
 
 from oldphoto_core.errors import ConfigError
 
-HELD_BYTES = 192 << 20
+HELD_BYTES = 64 << 20
 """Rows of a picture up to so many bytes stay in memory."""
 
 
