@@ -36,12 +36,14 @@ class UncertaintyHead(nn.Module):
     Attributes:
         total_stride: tiles start and end at multiples of so many pixels.
         reach_px: how far away a pixel may change the answer.
-        scale: a factor on every answer, fitted once on photos of another hand than the training's; 1 at first.
+        scale, offset: answers become offset + scale x answer, fitted once on photos of another hand than the
+            training's; 1 and 0 at first.
     """
 
     total_stride = 2 * CELL_PX
     reach_px = 31
     scale: Tensor
+    offset: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,6 +57,7 @@ class UncertaintyHead(nn.Module):
         nn.init.normal_(self.out.weight, std=1e-3)
         nn.init.constant_(self.out.bias, math.log(math.expm1(_START)))
         self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("offset", torch.zeros(()))
 
     def forward(self, damaged: Tensor, mask: Tensor, restored: Tensor) -> Tensor:
         """Gives the scale b of each pixel's error, the same for its three channels.
@@ -74,7 +77,7 @@ class UncertaintyHead(nn.Module):
         for block in self.coarse:
             coarse = block(coarse)
         answer = self.out(self.joined(fine + self.up(coarse)))
-        return self.scale * (FLOOR + F.softplus(F.pixel_shuffle(answer.float(), CELL_PX)))
+        return self.offset + self.scale * (FLOOR + F.softplus(F.pixel_shuffle(answer.float(), CELL_PX)))
 
 
 def laplace_loss(scale: Tensor, restored: Tensor, truth: Tensor) -> Tensor:

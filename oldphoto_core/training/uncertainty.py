@@ -127,10 +127,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _attach(stage: UncertaintyStage, release: LoadedRelease, notes: Mapping[str, Any], options: Any) -> None:
-    """Fits the head's one factor on the judged photos, and writes it beside the release's networks."""
+    """Fits the head's line on the judged photos, and writes it beside the release's networks."""
     head = stage.head.eval()
-    head.scale.fill_(1.0)
-    head.scale.fill_(calibration_of(head, stage.judged).factor())
+    offset, factor = calibration_of(head, stage.judged).line()
+    head.offset.fill_(offset / 255)
+    head.scale.fill_(factor)
     data = {"photos": str(options.photos.name), "textures": str(options.textures.name) if options.textures else None}
     attach_uncertainty(release.card.folder, head, {"training": notes, "data": data})
 

@@ -109,6 +109,15 @@ def test_intervals_of_a_laplace_distribution_hold_their_share() -> None:
     assert within(0.5) == pytest.approx(np.log(2))
 
 
+def test_the_line_from_expected_to_true_errors_is_found() -> None:
+    generator = np.random.default_rng(3)
+    scale = generator.uniform(1, 12, (200, 200))
+    errors = np.abs(generator.laplace(0, 1, (200, 200, 3))) * (2.5 + 0.7 * scale)[:, :, None]
+    found = Calibration()
+    found.add(scale, errors)
+    assert found.line() == pytest.approx((2.5, 0.7), rel=0.12)
+
+
 def test_deciles_are_in_order_of_the_prediction_and_tell_when_errors_are_not() -> None:
     scale = np.linspace(1, 10, 5000).reshape(50, 100)
     right, wrong = Calibration(), Calibration()
