@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Literal
 
 from flows.audit_checks import hash_of
-from oldphoto_core.encoding import JPEG_MAX_XMP_BYTES, write_image
+from oldphoto_core.encoding import JPEG_MAX_XMP_BYTES, PagePicture, write_image, write_pages
 from oldphoto_core.images import OpenedImage
 from oldphoto_core.previews import eight_bits_of, preview_of, write_difference_png, write_mask_png
 from oldphoto_core.scan import Scan, pixels_sha256
@@ -34,8 +34,13 @@ Extension = Literal["tif", "png", "jpg"]
 """Extensions of restored photos."""
 
 
-def extension_for(output_format: str, *, master_format: str) -> Extension:
-    """The extension by policy: `auto` is lossless, TIFF for a TIFF master and PNG for any other."""
+def extension_for(output_format: str, *, master_format: str, pages: int = 0) -> Extension:
+    """The extension by policy: `auto` is lossless, TIFF for a TIFF master and PNG for any other.
+
+    Several pages are always TIFF, since nothing else holds them.
+    """
+    if pages:
+        return "tif"
     if output_format == "auto":
         return "tif" if master_format == "tiff" else "png"
     return output_format  # type: ignore[return-value]
@@ -73,14 +78,17 @@ def chunks_of(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def write_restored(
-    out: IO[bytes], pixels: Scan, master: OpenedImage, *, extension: Extension, statement: DerivativeStatement
+    out: IO[bytes], result: ScanResult, master: OpenedImage, *, extension: Extension, statement: DerivativeStatement
 ) -> None:
     """Writes the restored photo's file, with what belongs to the master carried over, and what it is said in its XMP.
 
-    The same pixels, master and statement give the same bytes.
+    The same pixels, master and statement give the same bytes. Pages are written in their order, as TIFF.
     """
-    if extension == "jpg":
-        pixels = eight_bits_of(pixels)
+    if master.pages:
+        pages = zip(result.pages, master.pages, strict=True)
+        write_pages(out, [_page_picture(done, page, statement, number) for number, (done, page) in enumerate(pages, 1)])
+        return
+    pixels = eight_bits_of(result.image) if extension == "jpg" else result.image
     statement = replace(statement, pixels_sha256=pixels_sha256(pixels))
     xmp = derivative_xmp(master.xmp, statement)
     if extension == "jpg" and len(xmp) > JPEG_MAX_XMP_BYTES:
@@ -98,6 +106,23 @@ def write_restored(
         xmp=xmp,
         iptc=master.iptc,
         tile_px=master.tile_px if extension == "tif" else None,
+    )
+
+
+def _page_picture(done: ScanResult, master: OpenedImage, statement: DerivativeStatement, number: int) -> PagePicture:
+    """A restored page, and what it says of itself."""
+    said = replace(
+        statement, page=number, restored=not done.report.left_alone, pixels_sha256=pixels_sha256(done.image)
+    )
+    return PagePicture(
+        done.image,
+        icc_profile=master.icc_profile,
+        dpi=master.dpi,
+        exif=master.exif,
+        alpha=master.alpha,
+        xmp=derivative_xmp(master.xmp, said),
+        iptc=master.iptc,
+        tile_px=master.tile_px,
     )
 
 

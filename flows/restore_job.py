@@ -106,7 +106,6 @@ def record_of(job: RestoreJob, work: PhotoWork) -> RestorationRecord:
 def with_result(record: RestorationRecord, result: ScanResult, extension: str) -> RestorationRecord:
     """The record with the report's figures; changes in the catalogue are shares of the full range, 0 to 1."""
     report = result.report
-    height, width = result.image.shape[:2]
     return replace(
         record,
         outcome="unchanged" if report.left_alone else "restored",
@@ -117,7 +116,7 @@ def with_result(record: RestorationRecord, result: ScanResult, extension: str) -
         **({name: getattr(report.fidelity, name) for name in FIDELITY} if report.fidelity is not None else {}),
         report=report.as_dict(),
         seconds=round(report.seconds, 3),
-        megapixels=round(height * width / 1e6, 6),
+        megapixels=round(result.pixels / 1e6, 6),
         device=report.device,
         precision=report.precision,
     )

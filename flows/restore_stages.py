@@ -101,15 +101,17 @@ def mend(job: RestoreJob, fetched: Fetched, restorer: Restorer, stopping: thread
     Raises:
         FlowsError: `stopping` was set before it was done.
     """
+    from oldphoto_core.restoration.pages import restore_image
     from oldphoto_core.restoration.scan_restoration import Wanted
 
     parameters = job.parameters
-    return restorer.restore_scan(
-        StoppableScan(fetched.master.scan, stopping),
-        Wanted(mode=parameters.mode, strength=parameters.strength, tone=parameters.tone),
-        mask=fetched.mask,
-        icc_profile=fetched.master.icc_profile,
-    )
+    wanted = Wanted(mode=parameters.mode, strength=parameters.strength, tone=parameters.tone)
+    return restore_image(restorer, _stoppable(fetched.master, stopping), wanted, mask=fetched.mask)
+
+
+def _stoppable(image: OpenedImage, stopping: threading.Event) -> OpenedImage:
+    pages = tuple(_stoppable(page, stopping) for page in image.pages)
+    return replace(image, scan=StoppableScan(image.scan, stopping), pages=pages)
 
 
 def keep(job: RestoreJob, fetched: Fetched, result: ScanResult) -> RestorationRecord:
@@ -120,11 +122,15 @@ def keep(job: RestoreJob, fetched: Fetched, result: ScanResult) -> RestorationRe
         SourceChanged: the master's file was written to meanwhile.
     """
     work, master = fetched.work, fetched.master
-    extension = extension_for(job.parameters.output_format, master_format=work.format)
+    wanted = job.parameters.output_format
+    extension = extension_for(wanted, master_format=work.format, pages=len(master.pages))
+    if wanted not in ("auto", extension) and master.pages:
+        note = f"written as TIFF, since {wanted} holds one page"
+        result = replace(result, report=replace(result.report, notes=(*result.report.notes, note)))
     begun = with_result(record_of(job, work), result, extension)
     store = ObjectStore(job.derivatives_url, job.options("derivatives"), conditional_writes=job.conditional_writes)
     with new_file() as restored:
-        write_restored(restored, result.image, master, extension=extension, statement=statement_of(begun))
+        write_restored(restored, result, master, extension=extension, statement=statement_of(begun))
 
         def write_all() -> RestorationRecord:
             written = write_derivatives(

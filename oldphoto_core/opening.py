@@ -1,21 +1,21 @@
 """Files to upright rows: a large TIFF is read as its rows are asked for, anything else is decoded at once.
 
-What is carried, what is refused, and what the values are is the same either way: see `oldphoto_core.decoding`.
+What is carried, what is refused, and what the values are is the same either way: see `oldphoto_core.decoding`. Only
+here a TIFF of several pages is carried too (`oldphoto_core.page_opening`).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import IO
 
 from oldphoto_core.decoding import DEFAULT_LIMITS, decode_image
-from oldphoto_core.exif import read_orientation
 from oldphoto_core.image_checks import HEAD_BYTES, check_bytes, check_size
 from oldphoto_core.image_types import DecodeLimits, OpenedImage
+from oldphoto_core.page_opening import open_page, open_pages
 from oldphoto_core.perceptual import perceptual_hash
 from oldphoto_core.pillow_reading import quiet_decoders, refusing
-from oldphoto_core.surroundings import ReadExif, Surroundings, describe, mode_of
-from oldphoto_core.tiff_pages import find_photo
-from oldphoto_core.tiff_scan import open_scan
+from oldphoto_core.tiff_pages import find_photos
 
 LARGE_PX = 16_000_000
 """TIFFs of more pixels are read by rows; smaller ones are decoded at once, since that is quicker."""
@@ -26,8 +26,9 @@ def open_image(
 ) -> OpenedImage:
     """Gives an image file's upright rows, and what belongs to them.
 
-    Rows that are read later may turn out to be broken, and then raise ImageRefused as this does; with `hashed` all of
-    them have been read once.
+    A TIFF of several pages is one image of them below each other (`oldphoto_core.stacked_scan`), and each of its
+    `pages` an image of its own. Rows that are read later may turn out to be broken, and then raise ImageRefused as
+    this does; with `hashed` all of them have been read once.
 
     Args:
         file: The whole file, seekable, in memory or not. It stays the caller's, who leaves it open and alone until the
@@ -41,35 +42,20 @@ def open_image(
         OSError: the disk or the network share fails, which says nothing of the image.
     """
     file.seek(0)
-    if check_bytes(file.read(HEAD_BYTES), name) == "TIFF":
-        opened = _open_large_tiff(file, name, limits, hashed=hashed)
-        if opened is not None:
-            return opened
-    file.seek(0)
-    return OpenedImage.of(decode_image(file.read(), name, limits, hashed=hashed))
+    if check_bytes(file.read(HEAD_BYTES), name) != "TIFF":
+        file.seek(0)
+        return OpenedImage.of(decode_image(file.read(), name, limits, hashed=hashed))
+    opened = _open_tiff(file, name, limits)
+    if not hashed:
+        return opened
+    return replace(opened, facts=replace(opened.facts, perceptual_hash=perceptual_hash(opened.scan)))
 
 
-def _open_large_tiff(file: IO[bytes], name: str, limits: DecodeLimits, *, hashed: bool) -> OpenedImage | None:
-    """The image, or None where it is small or has to be decoded whole."""
+def _open_tiff(file: IO[bytes], name: str, limits: DecodeLimits) -> OpenedImage:
     with quiet_decoders(name), refusing(name, "TIFF"):
-        photo = find_photo(file, name)
-        check_size(photo.height, photo.width, name, limits)
-        if photo.height * photo.width <= LARGE_PX:
-            return None
-        scan = open_scan(file, photo, read_orientation(photo.exif), name)
-        if scan is None:
-            return None
-        alpha = scan.alpha
-        mode = mode_of(photo, has_alpha=alpha is not None)
-        around = Surroundings.of_tiff(photo, mode=mode, is_converted=scan.is_converted)
-        exif = ReadExif.of("TIFF", around)
-    seen = perceptual_hash(scan) if hashed else ""
-    described = describe("TIFF", around, exif, scan, has_alpha=alpha is not None, perceptual_hash=seen)
-    return OpenedImage(
-        scan=scan,
-        alpha=alpha,
-        tile_px=photo.tile_px,
-        held_bytes=scan.held_bytes,
-        release=scan.close,
-        **vars(described),
-    )
+        photos = find_photos(file, name)
+    by_rows = sum(photo.height * photo.width for photo in photos) > LARGE_PX
+    if len(photos) > 1:
+        return open_pages(file, photos, name, limits, by_rows=by_rows)
+    check_size(photos[0].height, photos[0].width, name, limits)
+    return open_page(file, photos[0], name, by_rows=by_rows)

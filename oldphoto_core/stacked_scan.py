@@ -40,16 +40,11 @@ class StackedScan:
     def dtype(self) -> np.dtype:
         return self.parts[0].dtype
 
-    @property
-    def tops(self) -> tuple[int, ...]:
-        """The stack's row that each page begins with."""
-        return tuple(accumulate((part.shape[0] for part in self.parts[:-1]), initial=0))
-
     def rows(self, top: int, bottom: int) -> np.ndarray:
         bottom = min(bottom, self.shape[0])
         pieces = [
             self._widened(part.rows(max(top - start, 0), min(bottom - start, part.shape[0])))
-            for start, part in zip(self.tops, self.parts, strict=True)
+            for start, part in zip(_tops(self.parts), self.parts, strict=True)
             if start < bottom and top < start + part.shape[0]
         ]
         if not pieces:
@@ -62,11 +57,6 @@ class StackedScan:
         out = np.full((len(rows), *self.shape[1:]), self.padding, self.dtype)
         out[:, : rows.shape[1]] = rows
         return out
-
-    def cut(self, whole: Scan) -> tuple[PartScan, ...]:
-        """Gives another picture of this stack's height and width, such as a mask painted on it, page by page."""
-        assert whole.shape[:2] == self.shape[:2], (whole.shape, self.shape)
-        return tuple(PartScan(whole, top, part.shape[:2]) for top, part in zip(self.tops, self.parts, strict=True))
 
 
 @dataclass(frozen=True)
@@ -116,6 +106,17 @@ def stack_pictures(
 def stack_masks(masks: Sequence[Scan]) -> StackedScan:
     """Gives masks (H, W) uint8 of pages as one; beside the narrower pages nothing is damaged."""
     return StackedScan(tuple(masks), 0)
+
+
+def cut_by_page(whole: Scan, pages: Sequence[Scan]) -> tuple[PartScan, ...]:
+    """Gives a picture of a stack's height and width, such as a mask painted on it, page by page."""
+    tops = _tops(pages)
+    return tuple(PartScan(whole, top, page.shape[:2]) for top, page in zip(tops, pages, strict=True))
+
+
+def _tops(pages: Sequence[Scan]) -> list[int]:
+    """The stack's row that each page begins with."""
+    return list(accumulate((page.shape[0] for page in pages[:-1]), initial=0))
 
 
 def _as_srgb(picture: Scan, icc_profile: bytes | None) -> Scan:

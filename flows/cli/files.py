@@ -71,6 +71,7 @@ def restore_file(
     from flows.derivatives import chunks_of, new_file, write_restored
     from flows.run_records import agent
     from oldphoto_core.previews import read_mask_codes, write_mask_png
+    from oldphoto_core.restoration.pages import restore_image
     from oldphoto_core.restoration.scan_restoration import Wanted
     from oldphoto_core.scan import ArrayScan
     from oldphoto_core.xmp import DerivativeStatement
@@ -80,12 +81,14 @@ def restore_file(
     painted_file = None if mask is None else mask.read_bytes()
     with ExitStack() as files:
         master, photo = open_photo(source, settings, files)
+        if photo.pages and extension != "tif":
+            raise UsageError(f"{source} has {len(photo.pages)} pages, and {target.suffix} holds one; write a .tif")
         painted = None
         if painted_file is not None:
             painted = ArrayScan(read_mask_codes(painted_file, photo.scan.shape, str(mask)))
         restorer = restorer_of(settings)
         wanted = Wanted(mode=settings.mode, strength=settings.strength, tone=settings.tone)
-        result = restorer.restore_scan(photo.scan, wanted, mask=painted, icc_profile=photo.icc_profile)
+        result = restore_image(restorer, photo, wanted, mask=painted)
         files.callback(result.close)
         statement = DerivativeStatement(
             master_sha256=master.sha256,
@@ -99,7 +102,7 @@ def restore_file(
             mask="detected" if painted_file is None else f"supplied {sha256_hex(painted_file)}",
         )
         made = files.enter_context(new_file())
-        write_restored(made, result.image, photo, extension=extension, statement=statement)
+        write_restored(made, result, photo, extension=extension, statement=statement)
         master.check_unchanged()
         write_atomically(target, chunks_of(made), overwrite=overwrite)
         if mask_out is not None:
@@ -131,17 +134,22 @@ def detect(
     from flows.derivatives import chunks_of, new_file
     from oldphoto_core.previews import write_mask_png
     from oldphoto_core.scan import blocks_of
+    from oldphoto_core.stacked_scan import stack_masks
     from storage.local_files import write_atomically
 
     with ExitStack() as files:
         _, photo = open_photo(source, settings, files)
-        found = restorer_of(settings).detect_scan(photo.scan, icc_profile=photo.icc_profile)
-        files.callback(found.close)
+        restorer, pages = restorer_of(settings), []
+        for page in photo.pages or (photo,):
+            pages.append(restorer.detect_scan(page.scan, icc_profile=page.icc_profile))
+            files.callback(pages[-1].close)
+        found = stack_masks(pages)
         made = files.enter_context(new_file())
         write_mask_png(made, found)
         write_atomically(mask, chunks_of(made), overwrite=overwrite)
         damaged = sum(int((rows > 127).sum()) for _, rows in blocks_of(found, 1 << 22))
-    typer.echo(f"{mask}: {damaged / (found.shape[0] * found.shape[1]):.2%} of the photo is damaged")
+    pixels = sum(page.shape[0] * page.shape[1] for page in pages)
+    typer.echo(f"{mask}: {damaged / pixels:.2%} of the photo is damaged")
 
 
 def _extension(path: Path) -> Extension:

@@ -67,6 +67,7 @@ class RestorationReport:
         working_scale: scan pixels a side for one pixel that was repaired; 1: the scan as it is.
         notes: what else a person should know, such as memory that ran out.
         fidelity: what was done to the photo, measured; None where it was left alone.
+        pages: where several were restored, how each went; the rest is then of all (`page_report.combined_report`).
     """
 
     seconds: float
@@ -84,10 +85,13 @@ class RestorationReport:
     fidelity: FidelityFigures | None = None
     working_scale: int = 1
     notes: tuple[str, ...] = ()
+    pages: tuple[RestorationReport, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Gives the report as plain values, for JSON."""
-        return {**asdict(self), "notes": list(self.notes)}  # a list, as JSON gives it back
+        """Gives the report as plain values, for JSON; `pages` where there are several."""
+        plain = {**asdict(self), "notes": list(self.notes)}  # a list, as JSON gives it back
+        del plain["pages"]
+        return plain | ({"pages": [page.as_dict() for page in self.pages]} if self.pages else {})
 
 
 def measure_change(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> tuple[float, float]:

@@ -22,7 +22,7 @@ from oldphoto_core.restoration.repair import Mode, ToneChoice
 from oldphoto_core.restoration.scale import snapshot_scale
 from oldphoto_core.restoration.scan_restoration import ScanRestoration, Wanted
 from oldphoto_core.restoration.scan_result import ScanResult
-from oldphoto_core.row_spool import RowSpool
+from oldphoto_core.row_spool import HELD_BYTES, RowSpool
 from oldphoto_core.scan import ArrayScan, Scan
 
 __all__ = ["Mode", "RestorationResult", "Restorer", "ToneChoice"]
@@ -184,10 +184,15 @@ class Restorer:
         mask: Scan | None = None,
         icc_profile: bytes | None = None,
         scale: int | None = None,
+        held_bytes: int = HELD_BYTES,
     ) -> ScanResult:
-        """Restores a scan of any size, and puts the result down as it comes; see `begin`."""
+        """Restores a scan of any size, and puts the result down as it comes; see `begin`.
+
+        Up to `held_bytes` the restored rows stay in memory.
+        """
         begun = self.begin(scan, wanted, mask=mask, icc_profile=icc_profile, scale=scale)
-        image, found = RowSpool(scan.shape, scan.dtype), RowSpool(scan.shape[:2], np.uint8)
+        image = RowSpool(scan.shape, scan.dtype, held_bytes=held_bytes)
+        found = RowSpool(scan.shape[:2], np.uint8, held_bytes=held_bytes)
         try:
             for part in begun.rows():
                 image.append(part.after)

@@ -1,4 +1,4 @@
-"""What came of a scan: rows that may be read again while they are written into files."""
+"""What came of a scan, or of each page of one: rows that may be read again while they are written into files."""
 
 from __future__ import annotations
 
@@ -18,19 +18,28 @@ class ScanResult:
         mask: (H, W) uint8, 255 times the probability of structured damage, or the mask that was given.
         report: what was done.
         spools: where the rows lie.
+        pages: where several were restored, what came of each; `image` and `mask` are then all of them below each other.
     """
 
     image: Scan
     mask: Scan
     report: RestorationReport
     spools: tuple[RowSpool, ...] = ()
+    pages: tuple[ScanResult, ...] = ()
 
     @property
     def held_bytes(self) -> int:
         """What of it is held in memory."""
-        return sum(spool.held_bytes for spool in self.spools)
+        return sum(spool.held_bytes for spool in self.spools) + sum(page.held_bytes for page in self.pages)
+
+    @property
+    def pixels(self) -> int:
+        """How many were restored; what only fills up the narrower pages is none."""
+        return sum(page.pixels for page in self.pages) or self.image.shape[0] * self.image.shape[1]
 
     def close(self) -> None:
         """Lets go of the rows."""
         for spool in self.spools:
             spool.close()
+        for page in self.pages:
+            page.close()

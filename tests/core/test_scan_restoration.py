@@ -11,7 +11,6 @@ from oldphoto_core.errors import ConfigError
 from oldphoto_core.restoration import scan_result
 from oldphoto_core.restoration.restorer import Restorer
 from oldphoto_core.restoration.scan_restoration import Wanted
-from oldphoto_core.row_spool import RowSpool
 from oldphoto_core.scan import ArrayScan
 
 
@@ -47,11 +46,10 @@ def photo(height: int, width: int, dtype=np.uint8, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("mode", ["full", "scratches"])
 @pytest.mark.parametrize("held_bytes", [0, 1 << 30])
-def test_rows_put_down_are_the_whole_result(restorer, monkeypatch, mode, held_bytes):
-    monkeypatch.setattr(RowSpool.__init__, "__kwdefaults__", {"held_bytes": held_bytes})
+def test_rows_put_down_are_the_whole_result(restorer, mode, held_bytes):
     pixels = photo(150, 170, np.uint16)
     whole = restorer.restore(pixels, mode=mode)
-    result = restorer.restore_scan(ArrayScan(pixels), Wanted(mode=mode))
+    result = restorer.restore_scan(ArrayScan(pixels), Wanted(mode=mode), held_bytes=held_bytes)
     assert result.held_bytes == (0 if held_bytes == 0 else pixels.nbytes + 150 * 170)
     assert np.array_equal(result.image.rows(0, 150), whole.image)
     assert np.array_equal(result.mask.rows(0, 150), np.rint(whole.mask * 255))

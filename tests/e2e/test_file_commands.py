@@ -12,7 +12,8 @@ import tifffile
 from PIL import Image
 
 from flows.cli.app import run_command
-from oldphoto_core.images import decode_image
+from oldphoto_core.images import decode_image, open_image
+from oldphoto_core.scan import ArrayScan, pixels_sha256
 from storage.keys import sha256_hex
 from tests import icc
 from tests.images import deep_picture, tiff
@@ -178,3 +179,33 @@ def test_a_large_tiled_tiff_comes_back_in_tiles(
         assert (page.tile[:2] if page.is_tiled else None) == expected
         assert page.shape == pixels.shape and page.dtype == np.uint16
         assert page.tags["XResolution"].value == (600, 1)
+
+
+def test_recto_and_verso_are_restored_page_by_page(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    scan, target, mask = tmp_path / "print.tif", tmp_path / "restored.tif", tmp_path / "mask.png"
+    recto, verso = deep_picture(72, 96), picture(2, height=64, width=120)
+    with tifffile.TiffWriter(scan) as writer:
+        how = {"photometric": "rgb", "metadata": None}
+        writer.write(recto, iccprofile=icc.adobe_rgb(), resolution=(600, 600), description="recto", **how)
+        writer.write(verso, resolution=(300, 300), description="verso", **how)
+    packaged = ["--release", "default"]
+    assert run_command(["restore-file", str(scan), str(target), "--mask-out", str(mask), *packaged]) == 0
+    with open_image(target.open("rb"), "restored.tif") as restored:
+        first, second = restored.pages
+        assert [(page.scan.shape, page.scan.dtype) for page in (first, second)] == [
+            ((72, 96, 3), np.uint16), ((64, 120, 3), np.uint8)
+        ]  # fmt: skip
+        assert (first.icc_profile, first.dpi, second.dpi) == (icc.adobe_rgb(), (600, 600), (300, 300))
+        assert [page.facts.capture["description"] for page in (first, second)] == ["recto", "verso"]
+        for number, page in enumerate((first, second), 1):
+            said = f"page {number} of the file with SHA-256 {sha256_hex(scan.read_bytes())}"
+            assert page.xmp is not None and said.encode() in page.xmp
+            assert pixels_sha256(page.scan) != pixels_sha256(ArrayScan(recto if number == 1 else verso))
+    with Image.open(mask) as found:
+        assert found.size == (120, 136)
+    assert run_command(["detect", str(scan), str(tmp_path / "found.png"), *packaged]) == 0
+    assert (tmp_path / "found.png").read_bytes() == mask.read_bytes()
+    for name in ("restored.png", "restored.jpg"):
+        assert run_command(["restore-file", str(scan), str(tmp_path / name)]) == 2
+        assert "has 2 pages" in capfd.readouterr().err
+        assert not (tmp_path / name).exists()
