@@ -46,6 +46,9 @@ def restore_file(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Where to write: .tif, .png or .jpg.")],
     mask: Annotated[Path | None, typer.Option(help="A mask of your own, white where damaged.")] = None,
     mask_out: Annotated[Path | None, typer.Option(help="Where to write the mask that was used, .png.")] = None,
+    uncertainty_out: Annotated[
+        Path | None, typer.Option(help="Where to write the error to expect of each pixel, .png of 16 bits.")
+    ] = None,
     mode: Mode = None,
     tone: Tone = None,
     strength: Strength = None,
@@ -67,12 +70,18 @@ def restore_file(
     if mask_out is not None:
         _require_png(mask_out)
         _refuse_overwriting(mask_out, reading=[source, mask, target], overwrite=overwrite)
+    if uncertainty_out is not None:
+        _require_png(uncertainty_out)
+        _refuse_overwriting(uncertainty_out, reading=[source, mask, target, mask_out], overwrite=overwrite)
 
     from flows.derivatives import chunks_of, new_file, write_restored
     from flows.run_records import agent
+    from oldphoto_core.png_writing import write_png
     from oldphoto_core.previews import read_mask_codes, write_mask_png
+    from oldphoto_core.releases.uncertainty import require_uncertainty
     from oldphoto_core.restoration.pages import restore_image
     from oldphoto_core.restoration.scan_restoration import Wanted
+    from oldphoto_core.restoration.uncertainty import uncertainty_of
     from oldphoto_core.scan import ArrayScan
     from oldphoto_core.xmp import DerivativeStatement
     from storage.keys import sha256_hex
@@ -87,6 +96,8 @@ def restore_file(
         if painted_file is not None:
             painted = ArrayScan(read_mask_codes(painted_file, photo.scan.shape, str(mask)))
         restorer = restorer_of(settings)
+        if uncertainty_out is not None:
+            require_uncertainty(restorer.card)
         wanted = Wanted(mode=settings.mode, strength=settings.strength, tone=settings.tone)
         result = restore_image(restorer, photo, wanted, mask=painted)
         files.callback(result.close)
@@ -109,6 +120,11 @@ def restore_file(
             made_mask = files.enter_context(new_file())
             write_mask_png(made_mask, result.mask)
             write_atomically(mask_out, chunks_of(made_mask), overwrite=overwrite)
+        if uncertainty_out is not None:
+            made_map = files.enter_context(new_file())
+            device = restorer.device
+            write_png(made_map, uncertainty_of(restorer.release, photo, result, device=device, files=files))
+            write_atomically(uncertainty_out, chunks_of(made_map), overwrite=overwrite)
     report = result.report
     outcome = "left unchanged" if report.left_alone else "restored"
     typer.echo(
@@ -161,7 +177,7 @@ def _extension(path: Path) -> Extension:
 
 def _require_png(path: Path) -> None:
     if path.suffix.lower() != ".png":
-        raise UsageError(f"{path}: masks are written as PNG; give it a name that ends in .png")
+        raise UsageError(f"{path}: masks and maps are written as PNG; give it a name that ends in .png")
 
 
 def _refuse_overwriting(target: Path, *, reading: list[Path | None], overwrite: bool) -> None:

@@ -93,7 +93,7 @@ def plot(found: dict[str, Calibration], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4), dpi=110)
-    left, right = figure.add_axes((0.08, 0.13, 0.4, 0.78)), figure.add_axes((0.57, 0.13, 0.4, 0.78))
+    left, right = figure.add_axes((0.09, 0.13, 0.39, 0.78)), figure.add_axes((0.58, 0.13, 0.39, 0.78))
     shares = np.linspace(0.05, 0.99, 40)
     for name, calibration in found.items():
         rows = calibration.deciles()
@@ -102,7 +102,7 @@ def plot(found: dict[str, Calibration], path: Path) -> None:
     most = max(max(row.predicted, row.found) for c in found.values() for row in c.deciles())
     left.plot([0, most], [0, most], "--", color="grey", lw=1)
     right.plot([0, 1], [0, 1], "--", color="grey", lw=1)
-    left.set(title="by decile, levels of 255", xlabel="expected", ylabel="found", xscale="log", yscale="log")
+    left.set(title="by decile, levels of 255", xlabel="expected", ylabel="found")
     right.set(title="central intervals", xlabel="share asked for", ylabel="share of truths within")
     left.legend()
     path.parent.mkdir(parents=True, exist_ok=True)

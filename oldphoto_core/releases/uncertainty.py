@@ -47,9 +47,18 @@ def attach_uncertainty(folder: Path, head: UncertaintyHead, notes: Mapping[str, 
     return read_card(folder)
 
 
-def has_uncertainty(card: ReleaseCard) -> bool:
-    """Whether the release says that it has a head."""
-    return ENTRY in card.card
+def require_uncertainty(card: ReleaseCard) -> Mapping[str, Any]:
+    """Gives what the card says of the release's head.
+
+    Raises:
+        ReleaseError: the release has none.
+    """
+    if ENTRY not in card.card:
+        raise ReleaseError(
+            f"release {card.name} ({card.folder}) has no uncertainty head: its card has no {ENTRY!r}; restore without a"
+            " map of uncertainty, or train a head with `python -m oldphoto_core.training.uncertainty`"
+        )
+    return card.card[ENTRY]
 
 
 def load_uncertainty(card: ReleaseCard, *, device: torch.device | str = "cpu") -> UncertaintyHead:
@@ -58,12 +67,7 @@ def load_uncertainty(card: ReleaseCard, *, device: torch.device | str = "cpu") -
     Raises:
         ReleaseError: the release has none, or its file is missing, altered, or of another shape.
     """
-    entry = card.card.get(ENTRY)
-    if entry is None:
-        raise ReleaseError(
-            f"release {card.name} ({card.folder}) has no uncertainty head: its card has no {ENTRY!r}; restore without a"
-            " map of uncertainty, or train a head with `python -m oldphoto_core.training.uncertainty`"
-        )
+    entry = require_uncertainty(card)
     path = card.folder / str(entry["file"])
     try:
         data = path.read_bytes()

@@ -7,22 +7,30 @@ that are read with a halo as wide as the head's reach, so that no seam can show.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from oldphoto_core.colour_space import WorkingColour
+from oldphoto_core.image_types import OpenedImage
 from oldphoto_core.models.uncertainty import UncertaintyHead
 from oldphoto_core.releases.bundle import LoadedRelease
 from oldphoto_core.releases.uncertainty import load_uncertainty
+from oldphoto_core.restoration.scan_result import ScanResult
 from oldphoto_core.restoration.survey import reduced_mask
 from oldphoto_core.restoration.tiling import Tile, fill_up, plan_tiles
 from oldphoto_core.restoration.working import ReducedPhoto, seen_by_networks, working_photo
+from oldphoto_core.row_spool import RowSpool
 from oldphoto_core.scan import ArrayScan, RollingRows, Scan
+from oldphoto_core.stacked_scan import StackedScan
 
 TILE_PX = 1024
 """Side of a tile's core at most."""
+
+CODES_A_LEVEL = 256
+"""In files: 16 bits, the upper eight of which are whole levels of 255."""
 
 Rows = tuple[int, np.ndarray]
 """The first row, and (h, W) float32."""
@@ -66,6 +74,31 @@ def uncertainty_rows(
     covered = ArrayScan(reduced_mask(mask, scale))
     rows = _rows(head, *small, covered, WorkingColour.of(None, channels=3), tile_px)
     return _enlarged(rows, scale, height, width)
+
+
+def uncertainty_of(
+    release: LoadedRelease, photo: OpenedImage, result: ScanResult, *, device: torch.device | str, files: ExitStack
+) -> Scan:
+    """Gives the map of a restored photo, (H, W) uint16, `CODES_A_LEVEL` to a level; pages lie below each other.
+
+    Args:
+        release: whose restoration it is.
+        photo: as it was opened.
+        result: what came of it.
+        device: where the head computes.
+        files: lets go of the map.
+    """
+    maps: list[Scan] = []
+    for page, done in zip(photo.pages or (photo,), result.pages or (result,), strict=True):
+        colour = WorkingColour.of(page.icc_profile, channels=1 if len(page.scan.shape) == 2 else 3)
+        spool = RowSpool(page.scan.shape[:2], np.uint16)
+        files.callback(spool.close)
+        scale = done.report.working_scale
+        rows = uncertainty_rows(release, page.scan, done.image, done.mask, colour, scale=scale, device=device)
+        for _, levels in rows:
+            spool.append(np.rint(np.clip(levels, 0, 255) * CODES_A_LEVEL).astype(np.uint16))
+        maps.append(spool)
+    return maps[0] if len(maps) == 1 else StackedScan(tuple(maps), 0)
 
 
 def _rows(

@@ -18,7 +18,7 @@ from oldphoto_core.evaluation.uncertainty import main as measure_uncertainty
 from oldphoto_core.models.uncertainty import FLOOR, UncertaintyHead, laplace_loss, within
 from oldphoto_core.releases.bundle import load_release
 from oldphoto_core.releases.card import DEFAULT_FOLDER, find_release, read_card
-from oldphoto_core.releases.uncertainty import FILE_NAME, attach_uncertainty, has_uncertainty, load_uncertainty
+from oldphoto_core.releases.uncertainty import FILE_NAME, attach_uncertainty, load_uncertainty, require_uncertainty
 from oldphoto_core.restoration.uncertainty import uncertainty_rows
 from oldphoto_core.scan import ArrayScan
 
@@ -164,7 +164,8 @@ def test_a_grey_scan_of_sixteen_bits_has_a_map_too_and_at_any_scale_of_its_size(
 def test_a_head_changes_neither_name_nor_hash_of_its_release(release_folder: Path) -> None:
     card, packaged = read_card(release_folder), find_release()
     assert (card.name, card.weights_hash, card.files) == (packaged.name, packaged.weights_hash, packaged.files)
-    assert has_uncertainty(card)
+    assert require_uncertainty(card)["data"] == "none: for a test"
+    assert card.companions == (FILE_NAME,)
     card.verify()
     stored = load_uncertainty(card).state_dict()
     assert all(torch.equal(value, stored[name]) for name, value in lively_head().state_dict().items())
@@ -178,7 +179,7 @@ def test_a_release_without_a_head_says_so_and_what_to_do(tmp_path: Path) -> None
     content.pop("uncertainty", None)
     card_file.write_text(json.dumps(content))
     card = read_card(folder)
-    assert not has_uncertainty(card)
+    assert card.companions == ()
     with pytest.raises(ReleaseError, match="has no uncertainty head.*training.uncertainty"):
         load_uncertainty(card)
 

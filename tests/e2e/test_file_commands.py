@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,31 @@ def test_a_file_is_restored_beside_its_master(photo: Path, tmp_path: Path, capfd
     assert photo.read_bytes() == before
     assert str(target) in capfd.readouterr().out
     assert not (tmp_path / "home").exists()
+
+
+def test_a_map_of_uncertainty_is_written_on_request(
+    photo: Path, release_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from oldphoto_core.models.uncertainty import FLOOR, UncertaintyHead
+    from oldphoto_core.releases.uncertainty import attach_uncertainty
+
+    arguments = ["restore-file", str(photo), str(tmp_path / "restored.png")]
+    expected = tmp_path / "expected.png"
+    assert run_command([*arguments, "--uncertainty-out", str(expected)]) != 0
+    assert "has no uncertainty head" in capfd.readouterr().err
+    assert not (tmp_path / "restored.png").exists()
+    with_head = tmp_path / "with-head"
+    shutil.copytree(release_folder, with_head)
+    attach_uncertainty(with_head, UncertaintyHead(), {})
+    release = ["--release", str(with_head)]
+    assert run_command([*arguments, "--uncertainty-out", str(tmp_path / "map.jpg"), *release]) == 2
+    assert run_command([*arguments, "--uncertainty-out", str(expected), *release]) == 0
+    with Image.open(expected) as found:
+        levels = np.asarray(found).astype(float) / 256
+    assert levels.shape == (72, 96)
+    assert 255 * FLOOR < levels.min() < levels.max() < 64
+    assert run_command(["restore-file", str(photo), str(tmp_path / "plain.png"), *release]) == 0
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "restored.png").read_bytes()
 
 
 def test_scratches_mode_keeps_every_pixel_outside_the_given_mask(photo: Path, tmp_path: Path) -> None:
