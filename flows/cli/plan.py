@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _MEMORY_LEFT = 0.9
 """Share of the free memory that a plan may use without a warning."""
+_SIZES_TOLD = 4
+"""Sizes of pages that are told."""
 
 
 def plan_file(path: Path, settings: Settings) -> Iterator[Finding]:
@@ -29,7 +31,7 @@ def plan_file(path: Path, settings: Settings) -> Iterator[Finding]:
     """
     from flows.cli.files import open_photo, restorer_of
     from oldphoto_core.machine import own_threads
-    from oldphoto_core.restoration.plan import plan_restoration, probe
+    from oldphoto_core.restoration.plan import plan_restoration, plan_together, probe
     from oldphoto_core.restoration.scan_restoration import Wanted
 
     with ExitStack() as files:
@@ -37,16 +39,18 @@ def plan_file(path: Path, settings: Settings) -> Iterator[Finding]:
         yield Finding("photo", "ok", _photo(path, photo))
         restorer = restorer_of(settings)
         wanted = Wanted(mode=settings.mode, strength=settings.strength, tone=settings.tone)
-        scale = restorer.scale_of(photo.scan)
-        plan = plan_restoration(restorer, photo, scale=scale)
+        pages = photo.pages or (photo,)
+        plans = [plan_restoration(restorer, page, scale=restorer.scale_of(page.scan)) for page in pages]
+        largest, page = max(zip(plans, pages, strict=True), key=lambda one: one[0].peak_bytes)
+        plan = plan_together(plans, photo)
         yield Finding("read", "ok", _reading(plan, photo))
-        yield Finding("scale", "ok", _scale(scale))
-        yield Finding("tiles", "ok", _tiles(plan))
+        yield Finding("scale", "ok", _of_largest(photo) + _scale(largest.scale))
+        yield Finding("tiles", "ok", _of_largest(photo) + _tiles(largest))
         yield memory_for(plan)
         yield disk_for(plan)
-        a_megapixel = probe(restorer, photo, wanted, scale)
-        files_s = _seconds_to_write(restorer, photo, scale)
-        seconds = a_megapixel * plan.computed_px / 1e6 + files_s * photo.facts.height * photo.facts.width / 1e6
+        a_megapixel = probe(restorer, page, wanted, largest.scale)
+        files_s = _seconds_to_write(restorer, page, largest.scale)
+        seconds = (a_megapixel * plan.computed_px + files_s * sum(map(_pixels, pages))) / 1e6
         yield Finding(
             "time",
             "ok",
@@ -57,16 +61,29 @@ def plan_file(path: Path, settings: Settings) -> Iterator[Finding]:
 
 
 def _photo(path: Path, photo: OpenedImage) -> str:
-    facts = photo.facts
+    facts, pages = photo.facts, photo.pages or (photo,)
     kind = "grey" if facts.channels == 1 else "RGB"
-    megapixels = facts.height * facts.width / 1e6
-    size = f"{facts.height:,} x {facts.width:,} pixels ({megapixels:.4g} megapixels)"
+    sizes = [f"{page.facts.height:,} x {page.facts.width:,}" for page in pages]
+    several = f"{len(pages)} pages of " if photo.pages else ""
+    more = " and so on" if len(sizes) > _SIZES_TOLD else ""
+    megapixels = sum(map(_pixels, pages)) / 1e6
+    size = f"{several}{', '.join(sizes[:_SIZES_TOLD])}{more} pixels ({megapixels:.4g} megapixels)"
     profile = f", {facts.icc_profile_name}" if facts.icc_profile_name else ""
     depth = f"{facts.bit_depth}-bit {kind} {facts.format.upper()}"
     return f"{path.name}: {size}, {depth}, {_bytes(path.stat().st_size)}{profile}"
 
 
+def _pixels(page: OpenedImage) -> int:
+    return page.facts.height * page.facts.width
+
+
+def _of_largest(photo: OpenedImage) -> str:
+    return "each page by itself, the largest " if photo.pages else ""
+
+
 def _reading(plan: RestorationPlan, photo: OpenedImage) -> str:
+    if plan.read_by_rows and photo.pages:
+        return f"one page at a time, {_bytes(photo.held_bytes)} of it held"
     if plan.read_by_rows:
         return f"a band of rows at a time, {_bytes(photo.held_bytes)} of it held"
     return f"decoded whole, {_bytes(photo.held_bytes)}"

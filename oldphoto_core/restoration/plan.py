@@ -10,7 +10,8 @@ with `a` bytes a pixel of the largest tile that networks are shown, measured (do
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -87,6 +88,36 @@ def plan_restoration(restorer: Restorer, image: OpenedImage, *, scale: int) -> R
         read_by_rows=image.held_bytes < height * width * bytes_a_pixel,
         peak_bytes=resident_bytes() + WORK_BYTES + network + row_of_tiles + working + held,
         temporary_bytes=sum(size for size in spooled if size > HELD_BYTES) + height * width * (bytes_a_pixel + 2),
+    )
+
+
+def plan_together(plans: Sequence[RestorationPlan], image: OpenedImage) -> RestorationPlan:
+    """Gives the plan of an image by those of its pages, which are restored one after the other.
+
+    Tiles are those of the page that takes most memory, beside which the rows of all others lie; disk and what networks
+    are shown are added up.
+
+    Args:
+        plans: One a page, in order; of an image of one page its own, which is then the answer.
+        image: opened.
+    """
+    if not image.pages:
+        return plans[0]
+    largest = max(plans, key=lambda one: one.peak_bytes)
+    kept, spooled = 0, 0
+    for plan, page in zip(plans, image.pages, strict=True):
+        pixels = plan.height * plan.width
+        for size in (pixels * int(np.prod(page.scan.shape[2:])) * page.scan.dtype.itemsize, pixels):
+            if size <= HELD_BYTES // len(plans):
+                kept += size
+            else:
+                spooled += size
+    return replace(
+        largest,
+        computed_px=sum(plan.computed_px for plan in plans),
+        read_by_rows=image.held_bytes < sum(page.held_bytes for page in image.pages),
+        peak_bytes=largest.peak_bytes + kept + image.held_bytes,
+        temporary_bytes=spooled + sum(plan.temporary_bytes for plan in plans),
     )
 
 

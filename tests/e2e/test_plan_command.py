@@ -71,6 +71,21 @@ def test_a_large_scan_is_read_by_rows_in_tiles_of_the_side_asked_for(
     assert "9 x 8, of at most" in said
 
 
+def test_pages_are_planned_one_by_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    album = tmp_path / "album.tif"
+    random = np.random.default_rng(0)
+    with tifffile.TiffWriter(album) as writer:
+        for height, width in ((96, 130), (64, 64), (200, 120)):
+            page = random.integers(60, 200, (height, width, 3)).astype(np.uint8)
+            writer.write(page, photometric="rgb", metadata=None)
+    assert run_command(["doctor", "--plan", str(album), "--home", str(tmp_path / "home")]) == 0
+    said = told(capfd)
+    assert "album.tif: 3 pages of 96 x 130, 64 x 64, 200 x 120 pixels (0.04058 megapixels), 8-bit RGB TIFF" in said
+    assert "decoded whole, 122 kB" in said
+    assert "each page by itself, the largest 1 x 1, of at most 208 x 128 pixels with their halo" in said
+    assert re.search(r"about \d+ s on cpu", said)
+
+
 def test_what_does_not_fit_is_bad_and_says_what_to_do() -> None:
     plan = RestorationPlan(
         height=10**6, width=10**6, scale=1, tile_rows=1, tile_columns=1, tile_px=(64, 64), computed_px=10**12,
