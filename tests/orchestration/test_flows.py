@@ -9,11 +9,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from flows.summary import RunSummary
-from oldphoto_core.images import decode_image
+from oldphoto_core.images import decode_image, open_image
 from oldphoto_core.xmp import RESTORED_TYPE
 from storage.catalog.catalogue import Catalogue
 from storage.keys import sha256_hex
@@ -221,3 +223,35 @@ def test_one_bad_photo_fails_alone_and_a_moved_one_is_shown_where_it_is(
     assert again is not None
     assert (again.failed, again.already_done, again.restored + again.unchanged) == ((), 2, 1)
     assert (home / "browse/renamed.png.png").exists()
+
+
+def test_recto_and_verso_in_one_tiff_are_one_photo_restored_page_by_page(
+    prefect_server: str, release_folder: Path, tmp_path: Path
+) -> None:
+    """A PNG was asked for, which holds one page: they are a TIFF all the same, and the report says so."""
+    from flows.run import run
+
+    source, home = tmp_path / "scans", tmp_path / "home"
+    source.mkdir()
+    pages = picture(1), picture(2, height=120, width=80)[:, :, 0].astype(np.uint16) * 257
+    with tifffile.TiffWriter(source / "print.tif") as writer:
+        for pixels in pages:
+            writer.write(pixels, photometric="rgb" if pixels.ndim == 3 else "minisblack", metadata=None)
+    settings = {"release": str(release_folder), "output_format": "png"}
+    made = run(str(source), home=str(home), settings=settings)
+    assert made.exit_code() == 0
+    columns = "width, height, bit_depth, capture, report, restored_key, megapixels"
+    ((*facts, capture, report, key, megapixels),) = read_only_query(
+        home / "catalogue.db", f"SELECT p.{columns} FROM restoration r JOIN photo p ON p.id = r.photo_id"
+    ).rows
+    assert (facts, json.loads(str(capture))["pages"]) == ([96, 72 + 120, 16], "2")
+    told = json.loads(str(report))
+    assert len(told["pages"]) == 2
+    assert "written as TIFF, since png holds one page" in told["notes"]
+    assert megapixels == (72 * 96 + 120 * 80) / 1e6
+    with (home / "derivatives" / str(key)).open("rb") as file, open_image(file, "restored.tif") as restored:
+        shapes = [(page.scan.shape, page.scan.dtype.itemsize) for page in restored.pages]
+        assert shapes == [((72, 96, 3), 1), ((120, 80), 2)]
+    assert (home / "browse/print.tif.tif").samefile(home / "derivatives" / str(key))
+    parts = [Image.open((home / "derivatives" / str(key)).with_name(name)) for name in ("mask.png", "difference.png")]
+    assert {part.size for part in parts} == {(96, 192)}
