@@ -13,7 +13,13 @@ from torch import Tensor
 from oldphoto_core.models.look import Glance
 from oldphoto_core.models.network import RestorationNetwork, stack_windows
 from oldphoto_core.releases.bundle import LoadedRelease
-from oldphoto_core.restoration.evidence import EVIDENCE_REACH_PX, bounded_by_surroundings, evidence_of_fading
+from oldphoto_core.restoration.evidence import (
+    EVIDENCE_REACH_PX,
+    RIM_PX,
+    bounded_by_surroundings,
+    evidence_of_fading,
+    kept_within_grain,
+)
 from oldphoto_core.restoration.fidelity import DAMAGED_ABOVE
 from oldphoto_core.restoration.precision import PrecisionChoice, prepare_release
 from oldphoto_core.restoration.turns import Turns
@@ -66,7 +72,8 @@ class Networks:
     @property
     def reach_px(self) -> int | None:
         """How far a pixel may change the restoration, for a given glance; None: any distance."""
-        return self._network.reach_px
+        reach = self._network.reach_px
+        return None if reach is None else max(reach, RIM_PX)
 
     @property
     def stride(self) -> int:
@@ -89,13 +96,18 @@ class Networks:
         self._detecting = Turns(self._detect_together, most=MOST_TOGETHER_PX)
         self._restoring = Turns(self._restore_together, most=MOST_TOGETHER_PX)
 
-    def detect(self, piece: np.ndarray) -> np.ndarray:
-        """Gives the probability of damage (h, w) float32 of a piece (h, w, 3) float32 in [0, 1], as it is believed."""
+    def detect(self, piece: np.ndarray, *, bounded: bool = True) -> np.ndarray:
+        """Gives the probability of damage (h, w) float32 of a piece (h, w, 3) float32 in [0, 1].
+
+        Args:
+            piece: of a photo.
+            bounded: whether it is what is believed, given the surroundings, or the detector's own word.
+        """
         if self._detecting is None:
             [probability] = self._detect_together([piece])
         else:
             probability = self._detecting.ask(piece, kind=piece.shape, weight=piece.shape[0] * piece.shape[1])
-        return bounded_by_surroundings(probability)
+        return bounded_by_surroundings(probability) if bounded else probability
 
     @torch.inference_mode()
     def _detect_together(self, pieces: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -134,14 +146,15 @@ class Networks:
     def _restore_together(self, requests: Sequence[_Piece]) -> list[np.ndarray]:
         self.largest_batch = max(self.largest_batch, len(requests))
         pieces, masks, glances, windows = zip(*requests, strict=True)
+        image = self._to_device([piece * 2 - 1 for piece in pieces])
+        mask = self._to_device([mask[:, :, None] for mask in masks])
+        glance = None if glances[0] is None else Glance.together(glances)
+        where = stack_windows(list(windows), self.device)
         with self._autocast():
-            restored = self._network.restore(
-                self._to_device([piece * 2 - 1 for piece in pieces]),
-                self._to_device([mask[:, :, None] for mask in masks]),
-                None if glances[0] is None else Glance.together(glances),
-                stack_windows(list(windows), self.device),
-            )
-        return _to_arrays(restored.float())
+            restored = self._network.restore(image, mask, glance, where).float()
+        if glance is not None:
+            restored = kept_within_grain(self._network.toned(image, glance, where).float(), restored, mask)
+        return _to_arrays(restored)
 
     @torch.inference_mode()
     def tone(self, piece: np.ndarray, glance: Glance | None, window: Window) -> np.ndarray:

@@ -8,7 +8,14 @@ import torch
 
 from oldphoto_core.releases.bundle import load_release
 from oldphoto_core.releases.card import find_release
-from oldphoto_core.restoration.evidence import EVIDENCE_REACH_PX, bounded_by_surroundings, evidence_of_fading
+from oldphoto_core.restoration.evidence import (
+    EVIDENCE_REACH_PX,
+    MOST_CHANGE,
+    RIM_PX,
+    bounded_by_surroundings,
+    evidence_of_fading,
+    kept_within_grain,
+)
 from oldphoto_core.restoration.networks import Networks
 
 
@@ -110,3 +117,19 @@ def test_the_tone_of_a_photo_that_holds_white_is_left_alone() -> None:
     assert np.abs(kept - piece).max() < 1e-4
     changed = networks.tone(piece, networks.glance(thumbnail(0.6), nothing), (0, 0, 1, 1))
     assert np.abs(changed - piece).mean() > 0.01
+
+
+def test_beside_damage_the_translation_changes_no_more_than_grain() -> None:
+    generator = torch.Generator().manual_seed(4)
+    toned = torch.rand(2, 3, 40, 40, generator=generator) * 2 - 1
+    restored = torch.rand(2, 3, 40, 40, generator=generator) * 2 - 1
+    mask = torch.zeros(2, 1, 40, 40)
+    mask[:, :, 10:14, 10:30] = 1
+    found = kept_within_grain(toned, restored, mask)
+    rim = slice(10 - RIM_PX, 14 + RIM_PX), slice(10 - RIM_PX, 30 + RIM_PX)
+    assert torch.equal(found[:, :, *rim], restored[:, :, *rim])
+    change = (found - toned).abs() / 2
+    change[:, :, *rim] = 0
+    assert float(change.max()) == pytest.approx(MOST_CHANGE, rel=1e-4)
+    slight = toned + 0.5 * MOST_CHANGE
+    assert torch.equal(kept_within_grain(toned, slight, torch.zeros_like(mask)), toned + (slight - toned))
