@@ -40,10 +40,7 @@ def open_page(file: IO[bytes], photo: TiffPhoto, name: str, *, by_rows: bool) ->
         OSError: the disk or the network share fails.
     """
     opened = _open_by_rows(file, photo, name) if by_rows else None
-    if opened is None:
-        file.seek(0)
-        opened = OpenedImage.of(decode_page(file.read(), photo, name))
-    return replace(opened, tile_px=photo.tile_px)
+    return opened or _decoded(_all_of(file), photo, name)
 
 
 def open_pages(
@@ -64,16 +61,14 @@ def open_pages(
     """
     names = [page_name(name, index, of=len(photos)) for index in range(len(photos))]
     _check_sizes(photos, names, name, limits)
-    openers = [
-        partial(open_page, file, photo, called, by_rows=by_rows)
-        for photo, called in zip(photos, names, strict=True)
-    ]
+    named = list(zip(photos, names, strict=True))
     if by_rows:
-        turner = _PageTurner(openers, names)
-        pages = [turner.described(index) for index in range(len(openers))]
+        turner = _PageTurner([partial(open_page, file, *one, by_rows=True) for one in named], names)
+        pages = [turner.described(index) for index in range(len(names))]
         held_bytes, release = max(page.held_bytes for page in pages), turner.close
     else:
-        pages, release = [opener() for opener in openers], _nothing
+        data = _all_of(file)
+        pages, release = [_decoded(data, *one) for one in named], _nothing
         held_bytes = sum(page.held_bytes for page in pages)
     stack, icc_profile = stack_pictures([page.scan for page in pages], [page.icc_profile for page in pages])
     return replace(
@@ -93,6 +88,15 @@ def _nothing() -> None:
     pass
 
 
+def _all_of(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _decoded(data: bytes, photo: TiffPhoto, name: str) -> OpenedImage:
+    return replace(OpenedImage.of(decode_page(data, photo, name)), tile_px=photo.tile_px)
+
+
 def _open_by_rows(file: IO[bytes], photo: TiffPhoto, name: str) -> OpenedImage | None:
     """The page, or None where it has to be decoded whole."""
     with quiet_decoders(name), refusing(name, "TIFF"):
@@ -104,7 +108,14 @@ def _open_by_rows(file: IO[bytes], photo: TiffPhoto, name: str) -> OpenedImage |
         around = Surroundings.of_tiff(photo, mode=mode, is_converted=scan.is_converted)
         exif = ReadExif.of("TIFF", around)
     described = describe("TIFF", around, exif, scan, has_alpha=alpha is not None, perceptual_hash="")
-    return OpenedImage(scan=scan, alpha=alpha, held_bytes=scan.held_bytes, release=scan.close, **vars(described))
+    return OpenedImage(
+        scan=scan,
+        alpha=alpha,
+        tile_px=photo.tile_px,
+        held_bytes=scan.held_bytes,
+        release=scan.close,
+        **vars(described),
+    )
 
 
 def _facts(pages: Sequence[OpenedImage], shape: tuple[int, ...]) -> ImageFacts:

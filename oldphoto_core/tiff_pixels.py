@@ -93,7 +93,8 @@ def decode_plain(data: bytes, photo: TiffPhoto) -> tuple[np.ndarray, np.ndarray 
     import tifffile
 
     assert photo.plain is not None
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
+    # Closed, it lets go of the data, which tifffile's circles of objects would keep until somebody collects them.
+    with io.BytesIO(data) as held, tifffile.TiffFile(held) as file:
         page = plain_page(file, photo)
         stored = page.asarray()
         if stored.ndim == 3 and page.planarconfig == PLANES_APART:
