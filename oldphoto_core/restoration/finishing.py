@@ -6,7 +6,8 @@ Of a scan that was taken as it is, the repaired rows are the result. Of one that
 
 with x the scan, w the working photo, T the photo's tone map (nothing where the tone is kept), m the mask, and c what is
 carried (`oldphoto_core.restoration.carrying`) of the change r - T(w) that the restoration r makes: inside the mask the
-repair stands, outside it the scan keeps its own detail and takes the coarse change alone.
+repair stands, outside it the scan keeps its own detail and takes the coarse change alone. Scratches too fine for the
+working scale are mended in x, and so in w, before.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from oldphoto_core.colour_space import WorkingColour
 from oldphoto_core.restoration.blending import as_grey
 from oldphoto_core.restoration.carrying import CARRY_REACH_PX, carried_change
+from oldphoto_core.restoration.fine_mending import FineMender
 from oldphoto_core.restoration.networks import Window
 from oldphoto_core.restoration.repair import Repair
 from oldphoto_core.restoration.working import DirectPhoto, ReducedPhoto, as_float, seen_by_networks
@@ -64,6 +66,7 @@ class Finisher:
         scale: scan pixels a side for one working pixel.
         repair: how working rows are restored.
         strength: 0 gives the scan back, 1 the whole restoration.
+        fine: mends what is too fine for the working scale; None: nothing is.
     """
 
     scan: Scan
@@ -71,6 +74,7 @@ class Finisher:
     scale: int
     repair: Repair
     strength: float
+    fine: FineMender | None = None
 
     def rows(self, photo: DirectPhoto | ReducedPhoto) -> Iterator[FinishedRows]:
         """Restores the whole photo, from its top."""
@@ -108,6 +112,9 @@ class Finisher:
             rows = slice(first, last)
             before = self.scan.rows(top * self.scale, min(bottom * self.scale, height))
             seen = seen_by_networks(before, self.colour)
+            fine, marked = np.zeros(seen.shape[:2], bool), np.float32(0)
+            if self.fine is not None:
+                fine, marked = self.fine.put(top * self.scale, seen)
             codes = self.repair.found.mask[rows].astype(np.float32) / 255
             window = (first / photo.height, 0.0, last / photo.height, 1.0)
             working = self._toned(as_float(photo.pixels[rows]), window)
@@ -131,8 +138,8 @@ class Finisher:
                 top * self.scale,
                 before,
                 np.clip(restored, 0, 1),
-                np.clip(mask_up, 0, 1),
-                None if weight is None else np.where(share_up > 1e-3, share_up, 0),
+                np.maximum(np.clip(mask_up, 0, 1), marked),
+                None if weight is None else np.maximum(np.where(share_up > 1e-3, share_up, 0), fine),
             )
 
     def _enlarged(self, rows: np.ndarray, above: int, height: int) -> np.ndarray:

@@ -15,13 +15,15 @@ from oldphoto_core.colour_space import WorkingColour
 from oldphoto_core.errors import ConfigError, is_out_of_memory
 from oldphoto_core.restoration.fidelity import RestorationReport, measure_change
 from oldphoto_core.restoration.fidelity_meter import FidelityMeter
+from oldphoto_core.restoration.fine_mending import FineMender
+from oldphoto_core.restoration.fine_scratches import FineMarks, find_fine_scratches
 from oldphoto_core.restoration.finishing import FinishedRows, Finisher
 from oldphoto_core.restoration.memory import ease
 from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.repair import Mode, Repair, ToneChoice
 from oldphoto_core.restoration.scale import LARGEST_SCALE, snapshot_scale
 from oldphoto_core.restoration.survey import Survey, reduced_mask, survey
-from oldphoto_core.restoration.working import seen_by_networks, working_photo
+from oldphoto_core.restoration.working import ReducedPhoto, seen_by_networks, working_photo
 from oldphoto_core.scan import Scan
 
 LEAVE_ALONE_LEVELS = 1.0
@@ -85,6 +87,8 @@ class ScanRestoration:
         self._given = None if mask is None else reduced_mask(mask, self.scale)
         self._photo = working_photo(scan, colour, self.scale)
         self._found: Survey | None = None
+        self._fine: FineMarks | None = None
+        self._mender: FineMender | None = None
         self._notes: list[str] = []
         self._sums = _Sums()
         self._meter: FidelityMeter | None = None
@@ -95,23 +99,34 @@ class ScanRestoration:
         """What the first pass found; made when first asked for."""
         while self._found is None:
             try:
-                self._found = survey(
+                found = survey(
                     self._photo.again(),
                     self._networks,
                     tile_px=self._tile_px,
                     mask=self._given,
                     grey=len(self._scan.shape) == 2,
                 )
+                if isinstance(self._photo, ReducedPhoto) and self._given is None:
+                    self._mend_fine_scratches(self._photo, found)
+                self._found = found
             except (MemoryError, RuntimeError) as error:
                 self._ease(error)
         return self._found
+
+    def _mend_fine_scratches(self, photo: ReducedPhoto, found: Survey) -> None:
+        """Finds what is too fine for the working scale; from here on the working photo knows nothing of it."""
+        fine = find_fine_scratches(self._scan, self._colour, self._networks, found, scale=self.scale)
+        if fine is not None and fine.some:
+            self._fine, self._mender = fine, FineMender(self._scan, self._colour, fine)
+            self._mender.put_into_working(photo, self.scale)
 
     def rows(self) -> Iterator[FinishedRows]:
         """Gives the result from its top to its bottom, every row once."""
         done = 0
         while done < self._scan.shape[0]:
             repair = Repair(self._networks, self.found, self._tile_px, self._wanted.mode, self._wanted.tone)
-            finisher = Finisher(self._scan, self._colour, self.scale, repair, self._wanted.strength)
+            mender = self._mender
+            finisher = Finisher(self._scan, self._colour, self.scale, repair, self._wanted.strength, mender)
             try:
                 for part in finisher.rows(self._photo.again()):
                     fresh = part.below(done)
@@ -137,7 +152,11 @@ class ScanRestoration:
                 size = (rows.shape[1] * self.scale, rows.shape[0] * self.scale)
                 rows = np.clip(cv2.resize(rows, size, interpolation=cv2.INTER_CUBIC), 0, 1)
             rows = rows[(top - first) * self.scale : (bottom - first) * self.scale, :width]
-            yield top * self.scale, rows[: height - top * self.scale]
+            rows = rows[: height - top * self.scale]
+            if self._fine is not None:
+                fine = self._fine.rows.rows(top * self.scale, top * self.scale + len(rows))
+                rows = np.maximum(rows, fine.astype(np.float32) / 255)
+            yield top * self.scale, rows
 
     def report(self) -> RestorationReport:
         """Tells how it went, once all rows were had."""
