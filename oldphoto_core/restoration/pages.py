@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from oldphoto_core.restoration.restorer import Restorer
 
 
+_LEAST_HELD_BYTES = 1 << 20
+"""Rows of a page up to so many bytes stay in memory however many pages there are, since a process may open only so many
+files."""
+
+
+def held_bytes_of_each(pages: int) -> int:
+    """Gives up to what size the rows of one of so many pages stay in memory."""
+    return max(HELD_BYTES // pages, _LEAST_HELD_BYTES)
+
+
 def restore_image(restorer: Restorer, image: OpenedImage, wanted: Wanted, *, mask: Scan | None = None) -> ScanResult:
     """Restores an image; its rows are put down as they come.
 
@@ -48,7 +58,7 @@ def restore_image(restorer: Restorer, image: OpenedImage, wanted: Wanted, *, mas
                     wanted,
                     mask=painted,
                     icc_profile=page.icc_profile,
-                    held_bytes=HELD_BYTES // len(image.pages),
+                    held_bytes=held_bytes_of_each(len(image.pages)),
                 )
             )
     except BaseException:

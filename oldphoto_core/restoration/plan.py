@@ -17,6 +17,7 @@ import numpy as np
 
 from oldphoto_core.image_types import OpenedImage
 from oldphoto_core.machine import resident_bytes
+from oldphoto_core.restoration.pages import held_bytes_of_each
 from oldphoto_core.restoration.restorer import Restorer
 from oldphoto_core.restoration.scan_restoration import Wanted
 from oldphoto_core.restoration.tiling import plan_tiles
@@ -108,7 +109,7 @@ def plan_together(plans: Sequence[RestorationPlan], image: OpenedImage) -> Resto
     for plan, page in zip(plans, image.pages, strict=True):
         pixels = plan.height * plan.width
         for size in (pixels * int(np.prod(page.scan.shape[2:])) * page.scan.dtype.itemsize, pixels):
-            if size <= HELD_BYTES // len(plans):
+            if size <= held_bytes_of_each(len(plans)):
                 kept += size
             else:
                 spooled += size
