@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -174,7 +174,7 @@ class Measurement:
     def _paths(self, kind: str, count: int, *, role: Role | None = None) -> list[Path]:
         return held_out_photos(self._data / kind, role=role or self._role, count=count)
 
-    def _photos(self, kind: str, count: int, title: str, *, role: Role | None = None):
+    def _photos(self, kind: str, count: int, title: str, *, role: Role | None = None) -> Iterable[Path]:
         return track(self._paths(kind, count, role=role), title, console=Console(stderr=True), transient=True)
 
     def _papers(self, count: int) -> list[Picture]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from oldphoto_core.degradation import Degradation
+from oldphoto_core.degradation.pipeline import DegradedBatch
 from oldphoto_core.evaluation.metrics import align_tone
 from oldphoto_core.models.look import make_thumbnail
 from oldphoto_core.models.uncertainty import UncertaintyHead
@@ -103,7 +104,7 @@ def restored_chunks(
     return make
 
 
-def damaged_photos(image: Tensor, truth: Tensor, damaged, given: Tensor) -> WholePhotos:
+def damaged_photos(image: Tensor, truth: Tensor, damaged: DegradedBatch, given: Tensor) -> WholePhotos:
     """Gives whole photos; nobody looks at their thumbnails."""
     small = image[:, :, ::8, ::8]
     return WholePhotos(
@@ -121,6 +122,7 @@ def damaged_photos(image: Tensor, truth: Tensor, damaged, given: Tensor) -> Whol
 
 
 def with_restored(photos: WholePhotos, restored: Tensor) -> RestoredPhotos:
+    """Gives the photos with their restorations (B, 3, H, H) in [-1, 1]."""
     return RestoredPhotos(**vars(photos), restored=restored)
 
 
