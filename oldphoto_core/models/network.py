@@ -51,8 +51,11 @@ class RestorationNetwork(nn.Module):
         Returns:
             (B, 3, H, W) float32, about [-1, 1], not clipped.
         """
-        mean = self.vae_x.encode_mean(self.toned(image, glance, window))
-        return self.vae_y.decode(self.translation(mean, mask, glance))
+        return self.restore_toned(self.toned(image, glance, window), mask, glance)
+
+    def restore_toned(self, toned: Tensor, mask: Tensor, glance: Glance | None) -> Tensor:
+        """Restores what `toned` gave; see `restore`."""
+        return self.vae_y.decode(self.translation(self.vae_x.encode_mean(toned), mask, glance))
 
     @property
     def reach_px(self) -> int | None:

@@ -151,10 +151,9 @@ class Networks:
         glance = None if glances[0] is None else Glance.together(glances)
         where = stack_windows(list(windows), self.device)
         with self._autocast():
-            restored = self._network.restore(image, mask, glance, where).float()
-        if glance is not None:
-            restored = kept_within_grain(self._network.toned(image, glance, where).float(), restored, mask)
-        return _to_arrays(restored)
+            toned = self._network.toned(image, glance, where)
+            restored = self._network.restore_toned(toned, mask, glance).float()
+        return _to_arrays(restored if glance is None else kept_within_grain(toned.float(), restored, mask))
 
     @torch.inference_mode()
     def tone(self, piece: np.ndarray, glance: Glance | None, window: Window) -> np.ndarray:
