@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -39,6 +40,14 @@ def test_a_lone_scratch_of_any_width_is_acted_on(width: int) -> None:
     field = np.full((96, 96), 0.02, np.float32)
     field[48 : 48 + width] = 0.99
     assert bounded_by_surroundings(field)[48 : 48 + width].min() > 0.9
+
+
+def test_a_slanting_scratch_and_two_that_cross_upright_are_acted_on() -> None:
+    slanting, crossing = (np.full((96, 96), 0.02, np.float32) for _ in range(2))
+    cv2.line(slanting, (0, 10), (95, 90), 0.99, 3)
+    crossing[:, 46:49] = crossing[46:49] = 0.99
+    for field in (slanting, crossing):
+        assert bounded_by_surroundings(field)[field > 0.5].min() > 0.9
 
 
 def test_strokes_in_a_crowd_as_of_letters_are_doubted_however_sure_each_is() -> None:
