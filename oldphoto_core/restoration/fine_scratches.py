@@ -68,9 +68,8 @@ def find_fine_scratches(
     height, width = scan.shape[:2]
     photo = DirectPhoto(scan, colour)
     marks, some = RowSpool((height, width), np.uint8), False
-    crowd_px = CROWD_PX * scale | 1
-    halo_px = reach + _GROWTH_PX + crowd_px // 2 + 2 * WIDEST_PX
-    for row in plan_tiles(height, width, core_px=TILE_PX, halo_px=halo_px, stride=networks.stride):
+    crowd_px = _crowd_px(scale)
+    for row in fine_tiles(height, width, networks, scale=scale):
         marked = np.zeros((row[0].core[2] - row[0].core[0], width), np.uint8)
         for tile, piece in tiles_with_pieces(photo, row):
             taken = _taken(tile, found, networks, scale, piece.shape[:2])
@@ -80,6 +79,16 @@ def find_fine_scratches(
         some = some or bool(marked.any())
         marks.append(marked)
     return FineMarks(marks, some)
+
+
+def fine_tiles(height: int, width: int, networks: Networks, *, scale: int) -> list[list[Tile]]:
+    """Gives the tiles that a scan is looked through in, in rows."""
+    halo_px = (networks.detector_reach_px or 0) + _GROWTH_PX + _crowd_px(scale) // 2 + 2 * WIDEST_PX
+    return plan_tiles(height, width, core_px=TILE_PX, halo_px=halo_px, stride=networks.stride)
+
+
+def _crowd_px(scale: int) -> int:
+    return CROWD_PX * scale | 1
 
 
 def fine_marks(probability: np.ndarray, taken: np.ndarray, *, sure_above: float, crowd_px: int) -> np.ndarray:

@@ -75,7 +75,9 @@ def plan_restoration(restorer: Restorer, image: OpenedImage, *, scale: int) -> R
     bytes_a_pixel = int(np.prod(scan.shape[2:])) * scan.dtype.itemsize
     row_of_tiles = columns * (tile_px[0] * (bytes_a_pixel if scale == 1 else 0) + tile_px[0] * 6)
     working = rows * columns * (1 if scale == 1 else 6 + 6 + 1)
-    spooled = [height * width * bytes_a_pixel, height * width]
+    fine_rows = restorer.fine_rows_px(height, width, scale)
+    row_of_tiles = max(row_of_tiles, fine_rows * width * (bytes_a_pixel + 1))
+    spooled = [height * width * bytes_a_pixel, height * width] + [height * width] * bool(fine_rows)
     held = image.held_bytes + sum(size for size in spooled if size <= HELD_BYTES)
     network = tile_px[0] * tile_px[1] * NETWORK_BYTES_A_PIXEL.get(restorer.precision, 170)
     return RestorationPlan(

@@ -15,6 +15,7 @@ from oldphoto_core.machine import usable_cores, use_large_pages
 from oldphoto_core.releases.bundle import LoadedRelease, load_release
 from oldphoto_core.releases.card import ReleaseCard, find_release
 from oldphoto_core.restoration.fidelity import RestorationReport
+from oldphoto_core.restoration.fine_scratches import FROM_SCALE, fine_tiles
 from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.pixels import checked, checked_mask
 from oldphoto_core.restoration.precision import PrecisionChoice
@@ -112,6 +113,13 @@ class Restorer:
     def stride(self) -> int:
         """Tiles start and end at multiples of so many pixels."""
         return self._networks.stride
+
+    def fine_rows_px(self, height: int, width: int, scale: int) -> int:
+        """Gives the rows of a scan that are held at most while its fine scratches are looked for; 0 where none are."""
+        if scale < FROM_SCALE or self._networks.detector_reach_px is None:
+            return 0
+        rows = fine_tiles(height, width, self._networks, scale=scale)
+        return max(row[0].read[2] - row[0].read[0] for row in rows)
 
     @property
     def photos_at_once(self) -> int:
