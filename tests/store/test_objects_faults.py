@@ -157,11 +157,12 @@ def test_a_body_that_is_cut_short_is_read_again(proxy: FaultProxy, server: S3Ser
 
 
 def test_a_silent_server_is_given_up_in_time(proxy: FaultProxy, server: S3Server, bucket: str) -> None:
-    proxy.add("delay", seconds=3, times=None)
+    """Before the server would have spoken even once."""
+    proxy.add("delay", seconds=8, times=None)
     begun = time.monotonic()
     with pytest.raises(StoreUnavailable, match="no answer in time; check the network"):
         server.source(bucket, read_timeout_s=0.3, attempts=2).read_bytes(KEY)
-    assert time.monotonic() - begun < 2.8
+    assert time.monotonic() - begun < 8
 
 
 def test_no_request_takes_longer_than_its_deadline(
