@@ -1,6 +1,7 @@
 """A batch in a worker: while photos are mended, the next ones are read and the last ones are written.
 
-A CPU mends one photo at a time, with all its cores. Beside a GPU several photos are mended at once, each in a thread:
+A CPU mends one photo at a time, with all its cores, and always in the same thread: memory that one thread lets go of is
+not always another's. Beside a GPU several photos are mended at once, each in a thread:
 the networks take turns on the GPU, and what a processor does for a photo runs beside them. What is under way at once
 is bounded by count and by pixels: a batch of snapshots flows, scans of hundreds of megapixels go one by one. A store
 that is slow to take results slows the reading down, so nothing piles up.
@@ -47,28 +48,28 @@ def restore_photos(job: RestoreJob, works: Sequence[PhotoWork], restorer: Restor
         ThreadPoolExecutor(at_once, thread_name_prefix="oldphoto-mend") as mending,
         ThreadPoolExecutor(WRITE_BEHIND * at_once, thread_name_prefix="oldphoto-write") as writing,
     ):
-        line = _Line(job, restorer, reading, mending, writing, waiting=deque(works))
+        line = _Line(job, restorer, reading, mending if at_once > 1 else None, writing, waiting=deque(works))
         try:
             while line.waiting or line.under_way:
                 line.take_up()
-                line.take_oldest()
+                line.step()
             return line.records
         finally:
             line.give_up()
 
 
-@dataclass(frozen=True)
+@dataclass
 class _UnderWay:
     """A photo in work.
 
     Attributes:
         fetched: its master, opened.
-        handed_on: when it is mended: its record, once it is written.
+        handed_on: when it is mended: its record, once it is written. None: nobody was told to mend it yet.
     """
 
     work: PhotoWork
     fetched: Future[Fetched]
-    handed_on: Future[Future[RestorationRecord]]
+    handed_on: Future[Future[RestorationRecord]] | None = None
 
 
 @dataclass
@@ -78,7 +79,7 @@ class _Line:
     job: RestoreJob
     restorer: Restorer
     reading: ThreadPoolExecutor
-    mending: ThreadPoolExecutor
+    mending: ThreadPoolExecutor | None
     writing: ThreadPoolExecutor
     waiting: deque[PhotoWork]
     under_way: deque[_UnderWay] = field(default_factory=deque)
@@ -89,19 +90,32 @@ class _Line:
         """Begins with the next photos, as many as there is room for; always one where none is in work."""
         while self.waiting and self._has_room(self.waiting[0]):
             work = self.waiting.popleft()
-            fetched = self.reading.submit(fetch, self.job, work)
-            self.under_way.append(_UnderWay(work, fetched, self.mending.submit(self._mend, work, fetched)))
+            photo = _UnderWay(work, self.reading.submit(fetch, self.job, work))
+            if self.mending is not None:
+                photo.handed_on = self.mending.submit(self._mend, work, photo.fetched)
+            self.under_way.append(photo)
 
-    def take_oldest(self) -> None:
-        """Waits until the photo that began first is written."""
-        self.records.append(self.under_way.popleft().handed_on.result().result())
+    def step(self) -> None:
+        """Mends the next photo where that is done here; else, or where writing lags behind, waits for the oldest."""
+        next_one = next((photo for photo in self.under_way if photo.handed_on is None), None)
+        if next_one is not None:
+            next_one.handed_on = Future()
+            next_one.handed_on.set_result(self._mend(next_one.work, next_one.fetched))
+        mended = sum(photo.handed_on is not None for photo in self.under_way)
+        if next_one is None or mended > WRITE_BEHIND:
+            self._take_oldest()
+
+    def _take_oldest(self) -> None:
+        oldest = self.under_way.popleft()
+        assert oldest.handed_on is not None
+        self.records.append(oldest.handed_on.result().result())
 
     def give_up(self) -> None:
         """Calls back what has not begun, and lets go of masters that nobody will mend."""
         self.stopping.set()
         for photo in self.under_way:
             photo.fetched.cancel()
-            if photo.handed_on.cancel():
+            if photo.handed_on is None or photo.handed_on.cancel():
                 photo.fetched.add_done_callback(_let_go)
 
     def _mend(self, work: PhotoWork, coming: Future[Fetched]) -> Future[RestorationRecord]:
