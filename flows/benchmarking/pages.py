@@ -51,7 +51,8 @@ def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
         label = what if batch == 1 else f"{what}, {batch} at a time"
         axes.plot(*zip(*points, strict=True), marker="o", label=label)
     axes.set(xlabel="megapixels of the photo", ylabel="megapixels a second", xscale="log", ylim=(0, None))
-    sizes = sorted({float(f"{row['megapixels']:.1g}") for row in rows if row["what"] != "presets"})
+    measured = (row["megapixels"] for row in rows if row["what"] != "presets")
+    sizes = sorted({float(f"{size:.1g}" if size < 10 else f"{size:.2g}") for size in measured})
     axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
