@@ -7,6 +7,7 @@ Uncompressed strips are read by the place of each row, so that one huge strip is
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ def bands_of(file: IO[bytes], page: TiffPage) -> Bands | None:
     return Segments(file, page, rows=rows) if rows < page.imagelength else None
 
 
-class Bands:
+class Bands(ABC):
     """The stored rows of a page.
 
     Attributes:
@@ -71,6 +72,7 @@ class Bands:
         self.row_bytes = self.shape[1] * self.shape[2] * self.dtype.itemsize
         self._planes = self.shape[2] if page.planarconfig == PLANES_APART else 1
 
+    @abstractmethod
     def read(self, top: int) -> np.ndarray:
         """Gives the (h, W, samples) band whose first row this is, in native byte order.
 
@@ -78,9 +80,8 @@ class Bands:
             EOFError: the file ends before it.
             Exception: of any kind, from the decoders, where it is broken.
         """
-        raise NotImplementedError
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027: most have nothing to let go of
         """Lets go of threads; the file is the caller's."""
 
 

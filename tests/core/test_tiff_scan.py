@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 import struct
 import subprocess
 import sys
 import threading
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,107 +16,36 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from oldphoto_core.errors import ImageRefused
-from oldphoto_core.image_types import DecodedImage, DecodeLimits, OpenedImage
+from oldphoto_core.image_types import DecodeLimits
 from oldphoto_core.images import decode_image, encode_image, open_image
 from oldphoto_core.perceptual import perceptual_hash
 from oldphoto_core.scan import ArrayScan
 from oldphoto_core.tiff_scan import TiffScan
 from tests import icc
-from tests.images import BAD, ODD, deep_grey_picture, deep_picture, grey_picture, picture, rich_exif, tiff, tiff_pages
-
-HEIGHT, WIDTH = 101, 83
+from tests.core.tiffs_by_rows import (
+    HEIGHT,
+    KINDS,
+    LAYOUTS,
+    PACKING,
+    WIDTH,
+    assert_same,
+    broken_strip,
+    opened,
+    samples,
+    small_bands,
+)
+from tests.images import BAD, ODD, grey_picture, picture, rich_exif, tiff, tiff_pages
 
 
 @pytest.fixture(autouse=True, scope="module")
-def small_bands() -> Iterator[None]:
-    """Every TIFF counts as large, a band holds at least five rows, and only two bands are kept."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("oldphoto_core.opening.LARGE_PX", 0)
-        patch.setattr("oldphoto_core.tiff_bands._BAND_PX", 5 * WIDTH)
-        patch.setattr("oldphoto_core.tiff_scan.CACHE_BYTES", 0)
+def _small_bands() -> Iterator[None]:
+    with small_bands():
         yield
-
-
-def samples(kind: str, bits: int) -> np.ndarray:
-    colour = deep_picture(HEIGHT, WIDTH) if bits == 16 else picture(HEIGHT, WIDTH)
-    grey = deep_grey_picture(HEIGHT, WIDTH) if bits == 16 else grey_picture(HEIGHT, WIDTH)
-    planes = {
-        "grey": grey,
-        "grey with alpha": np.dstack([grey, grey[::-1]]),
-        "rgb": colour,
-        "rgba": np.dstack([colour, grey]),
-        "premultiplied": np.dstack([np.minimum(colour, grey[..., None]), grey]),
-        "unexplained fourth": np.dstack([colour, grey]),
-        "five": np.dstack([colour, grey, grey[::-1]]),
-        "cmyk": np.dstack([colour, grey]),
-        "cmyk with alpha": np.dstack([colour, grey, grey[::-1]]),
-        "lab": colour,
-        "icc lab": colour,
-    }
-    return planes[kind]
-
-
-KINDS: dict[str, dict[str, Any]] = {
-    "grey": {"photometric": "minisblack"},
-    "grey with alpha": {"photometric": "minisblack", "extrasamples": ["unassalpha"]},
-    "rgb": {"photometric": "rgb"},
-    "rgba": {"photometric": "rgb", "extrasamples": ["unassalpha"]},
-    "premultiplied": {"photometric": "rgb", "extrasamples": ["assocalpha"]},
-    "unexplained fourth": {"photometric": "rgb", "extrasamples": ["unspecified"]},
-    "five": {"photometric": "rgb", "extrasamples": ["unassalpha", "unspecified"]},
-    "cmyk": {"photometric": "separated"},
-    "cmyk with alpha": {"photometric": "separated", "extrasamples": ["unassalpha"]},
-    "lab": {"photometric": "cielab"},
-    "icc lab": {"photometric": "icclab"},
-}
-
-LAYOUTS: dict[str, dict[str, Any]] = {
-    "strips": {"rowsperstrip": 7},
-    "single rows": {"rowsperstrip": 1},
-    "tiles": {"tile": (32, 16)},
-    "wide tiles": {"tile": (16, 96)},
-    "one strip": {"rowsperstrip": HEIGHT},
-}
-
-PACKING: dict[str, dict[str, Any]] = {
-    "none": {},
-    "lzw": {"compression": "lzw"},
-    "lzw, predictor": {"compression": "lzw", "predictor": True},
-    "deflate": {"compression": "zlib"},
-    "deflate, predictor": {"compression": "zlib", "predictor": True},
-    "zstd, predictor": {"compression": "zstd", "predictor": True},
-    "packbits": {"compression": "packbits"},
-    "lzma": {"compression": "lzma"},
-}
-
-
-def opened(data: bytes, **options: Any) -> OpenedImage:
-    return open_image(io.BytesIO(data), "photo.tif", **options)
-
-
-def assert_same(data: bytes, *, by_rows: bool = True) -> OpenedImage:
-    """Opens the file, compares it with what decoding it whole gives, and gives it."""
-    whole = decode_image(data, "photo.tif")
-    image = opened(data, hashed=True)
-    assert isinstance(image.scan, TiffScan if by_rows else ArrayScan)
-    assert (image.scan.shape, image.scan.dtype) == (whole.pixels.shape, whole.pixels.dtype)
-    height = whole.pixels.shape[0]
-    for step in (height, 11):
-        for scan, wanted in ((image.scan, whole.pixels), (image.alpha, whole.alpha)):
-            assert (scan is None) == (wanted is None)
-            if scan is not None and wanted is not None:
-                parts = [scan.rows(top, min(top + step, height)) for top in range(0, height, step)]
-                assert all(part.dtype == wanted.dtype and part.flags.c_contiguous for part in parts)
-                assert np.array_equal(np.concatenate(parts), wanted)
-    for field in fields(whole):
-        if field.name not in ("pixels", "alpha"):
-            assert getattr(image, field.name) == getattr(whole, field.name), field.name
-    return image
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -302,51 +228,6 @@ def test_rows_may_be_asked_for_in_any_order(
         assert image.scan.rows(top, bottom).shape == whole.pixels[top:bottom].shape
 
 
-FUZZED: dict[str, bytes] = {
-    f"{kind} {layout} {packing}": tiff(samples(kind, bits), byteorder=order, **KINDS[kind], **layouts, **packings)
-    for kind, bits, order in (("grey", 16, ">"), ("rgba", 8, "<"), ("cmyk", 8, "<"))
-    for layout, layouts in (("strips", {"rowsperstrip": 20}), ("tiles", {"tile": (32, 48)}), ("one strip", {}))
-    for packing, packings in (("none", {}), ("deflate", {"compression": "zlib", "predictor": True}))
-} | {
-    f"planes apart {packing}": tiff(
-        np.moveaxis(samples("rgb", 8), -1, 0), photometric="rgb", planarconfig="separate", rowsperstrip=20, **options
-    )
-    for packing, options in (("none", {}), ("deflate", {"compression": "zlib"}))
-}
-
-
-@settings(max_examples=200)
-@given(
-    name=st.sampled_from(sorted(FUZZED)),
-    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=5),
-    where=st.sampled_from(["head", "anywhere", "tail"]),
-    kept=st.sampled_from([1.0, 1.0, 0.99, 0.5]),
-)
-def test_damaged_files_fare_as_they_do_when_decoded_whole(
-    name: str, changes: list[tuple[float, int]], where: str, kept: float
-) -> None:
-    """Refused for the same reason, or of the same values."""
-    damaged = bytearray(FUZZED[name])
-    reach = min(len(damaged), 400) if where != "anywhere" else len(damaged)
-    for share, value in changes:
-        at = int(reach * share)
-        damaged[at if where != "tail" else len(damaged) - 1 - at] = value
-    data = bytes(damaged[: int(len(damaged) * kept)])
-    limits = DecodeLimits(max_pixels=1_000_000)
-    found: list[OpenedImage | DecodedImage | str] = []
-    for read in (lambda: decode_image(data, name, limits), lambda: opened(data, limits=limits, hashed=True)):
-        try:
-            found.append(read())
-        except ImageRefused as refused:
-            found.append(refused.reason)
-    whole, image = found
-    if isinstance(whole, DecodedImage) and isinstance(image, OpenedImage):
-        assert image.facts == whole.facts
-        assert np.array_equal(image.scan.rows(0, image.scan.shape[0]), whole.pixels)
-    else:
-        assert image == whole
-
-
 @pytest.mark.parametrize("layout", ["strips", "single rows", "tiles"])
 def test_strips_are_decoded_in_threads_where_there_are_cores(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """To the same values, and a broken one is found."""
@@ -383,90 +264,6 @@ def test_threads_may_read_the_same_scan(tmp_path: Path) -> None:
         assert list(pool.map(read, range(4))) == [True] * 4
 
 
-def broken_strip(data: bytes, strip: int, change: Callable[[bytearray, int, int], None]) -> bytes:
-    damaged = bytearray(data)
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = file.pages[0].aspage()
-        change(damaged, page.dataoffsets[strip], page.databytecounts[strip])
-    return bytes(damaged)
-
-
-def test_a_broken_strip_is_found_when_its_rows_are_read() -> None:
-    """With the file's name, and for the reason that decoding it whole gives; rows of other strips can be had."""
-
-    def garble(data: bytearray, at: int, count: int) -> None:
-        data[at : at + count] = b"\x55" * count
-
-    for compression in ("zlib", "lzw", "zstd", "lzma"):
-        data = tiff(samples("rgb", 8), photometric="rgb", rowsperstrip=7, compression=compression)
-        damaged = broken_strip(data, 9, garble)
-        with pytest.raises(ImageRefused) as whole:
-            decode_image(damaged, "album/a.tif")
-        image = open_image(io.BytesIO(damaged), "album/a.tif")
-        assert np.array_equal(image.scan.rows(0, 63), samples("rgb", 8)[:63])
-        with pytest.raises(ImageRefused, match=r"album/a\.tif") as by_rows:
-            image.scan.rows(60, 70)
-        assert np.array_equal(image.scan.rows(70, HEIGHT), samples("rgb", 8)[70:])
-        with pytest.raises(ImageRefused) as hashed:
-            open_image(io.BytesIO(damaged), "album/a.tif", hashed=True)
-        assert by_rows.value.reason == hashed.value.reason == whole.value.reason, compression
-
-
-def test_a_file_that_is_cut_while_it_is_open_is_truncated(tmp_path: Path) -> None:
-    for options in ({}, {"compression": "zlib"}):
-        path = tmp_path / "a.tif"
-        path.write_bytes(tiff(samples("rgb", 8), photometric="rgb", rowsperstrip=7, **options))
-        with path.open("rb") as file:
-            image = open_image(file, "a.tif")
-            os.truncate(path, path.stat().st_size // 2)
-            with pytest.raises(ImageRefused) as caught:
-                image.scan.rows(HEIGHT - 5, HEIGHT)
-        assert caught.value.reason == "truncated"
-
-
-def test_a_page_that_lists_too_few_strips_is_truncated() -> None:
-    """Its last rows would be whatever was in memory before."""
-    data = bytearray(tiff(samples("rgb", 8), photometric="rgb", rowsperstrip=7, compression="zlib"))
-    for tag in (273, 279):
-        at = next(at for at in range(8, len(data) - 12) if struct.unpack_from("<H", data, at)[0] == tag
-                  and struct.unpack_from("<I", data, at + 4)[0] == 15)  # fmt: skip
-        struct.pack_into("<I", data, at + 4, 14)
-    for read in (lambda: decode_image(bytes(data), "a.tif"), lambda: opened(bytes(data))):
-        with pytest.raises(ImageRefused, match="14 of 15 strips") as caught:
-            read()
-        assert caught.value.reason == "truncated"
-
-
-class FailingDisk(io.FileIO):
-    """A file on a network share that is gone after so many bytes."""
-
-    good_bytes = 1 << 30
-
-    def readinto(self, buffer: Any) -> int:
-        if self.tell() > self.good_bytes:
-            raise OSError(5, "Input/output error")
-        return super().readinto(buffer)
-
-    def read(self, size: int = -1) -> bytes:
-        if self.tell() > self.good_bytes:
-            raise OSError(5, "Input/output error")
-        return super().read(size)
-
-
-def test_a_disk_that_fails_says_nothing_of_the_photo(tmp_path: Path) -> None:
-    for options in ({}, {"compression": "zlib"}):
-        path = tmp_path / "a.tif"
-        path.write_bytes(tiff(samples("rgb", 8), photometric="rgb", rowsperstrip=7, **options))
-        with FailingDisk(path) as file:
-            image = open_image(file, "a.tif")
-            file.good_bytes = path.stat().st_size // 2
-            with pytest.raises(OSError, match="Input/output error"):
-                image.scan.rows(0, HEIGHT)
-            with pytest.raises(OSError, match="Input/output error"):
-                file.good_bytes = 0
-                open_image(file, "a.tif")
-
-
 def test_limits_hold_before_anything_is_read() -> None:
     data = tiff(samples("rgb", 8), photometric="rgb", rowsperstrip=7)
     with pytest.raises(ImageRefused, match="bomb"):
@@ -488,56 +285,3 @@ def test_the_perceptual_hash_by_rows_is_that_of_the_whole(height: int, width: in
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("oldphoto_core.perceptual._BLOCK_PX", 5000)
         assert perceptual_hash(ArrayScan(pixels)) == wanted
-
-
-READ_THROUGH = """
-import sys
-from pathlib import Path
-from oldphoto_core.images import open_image
-
-def peak():  # not ru_maxrss, in which the parent counts too
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-open_image(open(sys.argv[1], "rb"), "small.tif", hashed=True)  # so that all libraries are loaded
-before = peak()
-with open(sys.argv[2], "rb") as file, open_image(file, "large.tif", hashed=True) as image:
-    height = image.scan.shape[0]
-    for top in range(0, height, 512):
-        image.scan.rows(max(0, top - 64), min(top + 512, height))
-print(peak() - before, image.held_bytes / 2**20)
-"""
-
-
-PACK: dict[str | None, Callable[[bytes], bytes]] = {
-    None: lambda strip: strip,
-    "zlib": lambda strip: zlib.compress(strip, 1),
-    "lzw": lambda strip: bytes(imagecodecs.lzw_encode(strip)),
-}
-
-
-def large_tiff(path: Path, height: int, width: int, compression: str | None = None) -> None:
-    """A 16-bit RGB TIFF with noise in its low bits, written strip by strip."""
-    strip = PACK[compression](deep_picture(100, width).tobytes())
-    tifffile.imwrite(
-        path, (strip for _ in range(0, height, 100)), shape=(height, width, 3), dtype=np.uint16, photometric="rgb",
-        rowsperstrip=100, compression=compression, metadata=None,
-    )  # fmt: skip
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no peak of memory without /proc")
-@pytest.mark.parametrize(
-    ("megapixels", "compression"),
-    [(30, "zlib"), pytest.param(100, None, marks=pytest.mark.slow), pytest.param(100, "lzw", marks=pytest.mark.slow)],
-)
-def test_memory_does_not_grow_with_the_scan(tmp_path: Path, megapixels: int, compression: str | None) -> None:
-    """Less than 160 MiB for a scan of 180 or 600 MB, by a process that reads it twice: for the hash, and in bands."""
-    large_tiff(tmp_path / "small.tif", 1000, 1000)
-    large_tiff(tmp_path / "large.tif", megapixels * 100, 10_000, compression=compression)
-    done = subprocess.run(
-        [sys.executable, "-c", READ_THROUGH, str(tmp_path / "small.tif"), str(tmp_path / "large.tif")],
-        capture_output=True, text=True, timeout=300, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    grown, held = map(float, done.stdout.split())
-    assert grown < 160, (grown, held)
-    assert held < 80

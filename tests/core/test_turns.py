@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -40,7 +41,7 @@ def ask_all(turns: Turns[int, int], doubling: Doubling, numbers: list[int]) -> l
     with ThreadPoolExecutor(len(numbers)) as pool:
         coming = [pool.submit(ask, number) for number in numbers]
         while sum(len(batch) for batch in doubling.batches) + len(turns._waiting) < len(numbers) - 1:
-            pass  # the first took its turn, and the others are in the list
+            time.sleep(0.001)  # until the first took its turn, and the others are in the list
         doubling.may_begin.set()
         return [future.result() for future in coming]
 
