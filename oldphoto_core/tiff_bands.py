@@ -81,7 +81,7 @@ class Bands(ABC):
             Exception: of any kind, from the decoders, where it is broken.
         """
 
-    def close(self) -> None:  # noqa: B027: most have nothing to let go of
+    def close(self) -> None:  # noqa: B027 - most have nothing to let go of
         """Lets go of threads; the file is the caller's."""
 
 
