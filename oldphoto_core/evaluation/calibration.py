@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.models.uncertainty import within
+from oldphoto_core.models.uncertainty import KNOTS, within
 
 SAMPLED_PIXELS = 20_000
 """Pixels of each photo that are looked at, at most, evenly spread."""
@@ -89,23 +89,26 @@ class Calibration:
         scales, errors = self._both()
         return float((errors / scales[:, None]).mean())
 
-    def line(self) -> tuple[float, float]:
-        """Gives (offset, factor), both at least 0, of the line on the scales that makes the truth most likely.
+    def curve(self, knots: int = KNOTS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Gives (knots,) scales as they were predicted, and the errors found about them, both rising, in levels.
 
-        Errors of a kind that a head was never shown add to all that it expects; hence the offset, in levels of 255.
+        Of a Laplace distribution the mean absolute error is the likeliest scale, so each part of the pixels, in order
+        of their scale, answers for itself; where errors fall from part to part they are pooled (isotonic regression),
+        and tilted by a thousandth, so that no two scales become one.
         """
-        from scipy.optimize import minimize
+        from scipy.optimize import isotonic_regression
 
         scales, errors = self._both()
-        step = max(1, len(scales) // 100_000)
-        scales, mean_errors = scales[::step].astype(np.float64), errors[::step].mean(axis=1).astype(np.float64)
-
-        def unlikely(logs: NDArray[np.float64]) -> float:
-            stretched = np.exp(logs[0]) + np.exp(logs[1]) * scales
-            return float((mean_errors / stretched + np.log(stretched)).mean())
-
-        offset, factor = np.exp(minimize(unlikely, np.log([1.0, 1.0]), method="Nelder-Mead").x)
-        return float(offset), float(factor)
+        order = np.random.default_rng(0).permutation(len(scales))  # scales that are alike have no order
+        order = order[np.argsort(scales[order], kind="stable")]
+        tail = np.array([0.95, 0.98, 0.99])
+        cuts = np.concatenate([np.linspace(0, 0.9, knots - len(tail), endpoint=True)[1:], tail])
+        parts = np.split(order, (cuts * len(order)).astype(np.int64))
+        apart = 1e-4 * np.arange(knots)  # scales that are all alike stay knots of a line
+        asked = np.array([scales[part].mean(dtype=np.float64) for part in parts]) + apart
+        found = np.array([errors[part].mean(dtype=np.float64) for part in parts])
+        rising = isotonic_regression(found, weights=np.array([len(part) for part in parts])).x
+        return asked, rising + 1e-3 * (asked - asked[0])
 
     def correlation(self) -> float:
         """Gives Spearman's rank correlation of predicted scale and mean error of a pixel's channels."""

@@ -23,6 +23,8 @@ CELL_PX = 4
 """Squares of so many pixels a side are folded into channels: the head's finest resolution."""
 FLOOR = 0.25 / 255
 """The least scale it can give, in [0, 1]: a file of 8 bits hides smaller errors."""
+KNOTS = 17
+"""Of the line that brings answers to what was found."""
 INPUTS = 10
 """Damaged and restored photo, their difference, and the mask."""
 
@@ -36,14 +38,14 @@ class UncertaintyHead(nn.Module):
     Attributes:
         total_stride: tiles start and end at multiples of so many pixels.
         reach_px: how far away a pixel may change the answer.
-        scale, offset: answers become offset + scale x answer, fitted once on photos of another hand than the
-            training's; 1 and 0 at first.
+        asked, answered: (`KNOTS`,) what the network says, rising, and what is answered for it, with straight lines
+            between; fitted once on photos of another hand than the training's, each its own at first.
     """
 
     total_stride = 2 * CELL_PX
     reach_px = 31
-    scale: Tensor
-    offset: Tensor
+    asked: Tensor
+    answered: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,8 +58,8 @@ class UncertaintyHead(nn.Module):
         self.out = nn.Conv2d(_FINE, CELL_PX**2, 1)
         nn.init.normal_(self.out.weight, std=1e-3)
         nn.init.constant_(self.out.bias, math.log(math.expm1(_START)))
-        self.register_buffer("scale", torch.ones(()))
-        self.register_buffer("offset", torch.zeros(()))
+        self.register_buffer("asked", torch.linspace(FLOOR, 1, KNOTS))
+        self.register_buffer("answered", self.asked.clone())
 
     def forward(self, damaged: Tensor, mask: Tensor, restored: Tensor) -> Tensor:
         """Gives the scale b of each pixel's error, the same for its three channels.
@@ -77,7 +79,15 @@ class UncertaintyHead(nn.Module):
         for block in self.coarse:
             coarse = block(coarse)
         answer = self.out(self.joined(fine + self.up(coarse)))
-        return self.offset + self.scale * (FLOOR + F.softplus(F.pixel_shuffle(answer.float(), CELL_PX)))
+        return self.calibrated(FLOOR + F.softplus(F.pixel_shuffle(answer.float(), CELL_PX)))
+
+    def calibrated(self, scale: Tensor) -> Tensor:
+        """Gives what is answered for these scales, of any shape; beyond the last knot in proportion to it."""
+        above = torch.bucketize(scale, self.asked).clamp(1, KNOTS - 1)
+        low, high = self.asked[above - 1], self.asked[above]
+        share = ((scale - low) / (high - low)).clamp(0, 1)
+        between = torch.lerp(self.answered[above - 1], self.answered[above], share)
+        return between * (scale / self.asked[-1]).clamp_min(1)
 
 
 def laplace_loss(scale: Tensor, restored: Tensor, truth: Tensor) -> Tensor:

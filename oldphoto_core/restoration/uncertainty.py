@@ -124,7 +124,7 @@ def _rows(
 @torch.inference_mode()
 def _expected(head: UncertaintyHead, before: Tensor, mask: Tensor, after: Tensor) -> np.ndarray:
     """Gives (h, w) float32 in levels of 255."""
-    device = head.scale.device
+    device = head.asked.device
     return (head(before.to(device), mask.to(device), after.to(device))[0, 0] * 255).cpu().numpy()
 
 

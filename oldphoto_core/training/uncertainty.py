@@ -2,14 +2,19 @@
 
 Run by itself, since it needs a release rather than a run folder's earlier stages:
 
-    python -m oldphoto_core.training.uncertainty --photos clean/ --textures textures/ --run runs/a --minutes 30
+    python -m oldphoto_core.training.uncertainty --photos clean/ --textures textures/ --run runs/a --minutes 30 --attach
+
+With `--attach` the head is calibrated at the end, on held-out photos of role `select` that the second generator
+damaged, and joins the release; with `--start` and no budget a head that is there is calibrated anew.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,10 +25,10 @@ from torch import Tensor, nn
 
 from oldphoto_core.errors import CoreError
 from oldphoto_core.evaluation.calibration import Calibration
-from oldphoto_core.models.uncertainty import UncertaintyHead, laplace_loss
+from oldphoto_core.models.uncertainty import FLOOR, KNOTS, UncertaintyHead, laplace_loss
 from oldphoto_core.releases.bundle import LoadedRelease, load_release
-from oldphoto_core.releases.card import find_release
-from oldphoto_core.releases.uncertainty import attach_uncertainty
+from oldphoto_core.releases.card import ReleaseCard, find_release, read_card
+from oldphoto_core.releases.uncertainty import attach_uncertainty, load_uncertainty, require_uncertainty
 from oldphoto_core.training.batches import CropSource
 from oldphoto_core.training.checkpoint import WEIGHTS, load_weights
 from oldphoto_core.training.judging import BATCH
@@ -103,11 +108,16 @@ def calibration_of(head: nn.Module, photos: RestoredPhotos) -> Calibration:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Trains the head, or goes on with it; with `--attach`, puts it into the release's folder, its scale fitted."""
+    """Trains the head, or goes on with it; with `--attach`, calibrates it and puts it into the release's folder."""
     options = _parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         release = load_release(find_release(options.release))
+        if options.steps is None and options.minutes is None and options.start and options.attach:
+            start = read_card(options.start)
+            trained = dict(require_uncertainty(start).get("training", {}))
+            _attach(load_uncertainty(start), release.card, trained, options)
+            return 0
         pool = {"chunk_photos": options.chunk_photos, "pool_chunks": options.pool_chunks}
         settings = UncertaintySettings(release.card.name, **pool)
         material = Material.load(options.photos, textures=options.textures)
@@ -119,21 +129,50 @@ def main(argv: list[str] | None = None) -> int:
         result = train(stage, run)
         if options.attach and result.finished:
             notes = load_weights(result.folder / WEIGHTS["best"], {"uncertainty": stage.head})
-            _attach(stage, release, {**notes, "elapsed_s": round(result.elapsed_s)}, options)
+            _attach(stage.head, release.card, {**notes, "elapsed_s": round(result.elapsed_s)}, options)
     except CoreError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def _attach(stage: UncertaintyStage, release: LoadedRelease, notes: Mapping[str, Any], options: Any) -> None:
-    """Fits the head's line on the judged photos, and writes it beside the release's networks."""
-    head = stage.head.eval()
-    offset, factor = calibration_of(head, stage.judged).line()
-    head.offset.fill_(offset / 255)
-    head.scale.fill_(factor)
-    data = {"photos": str(options.photos.name), "textures": str(options.textures.name) if options.textures else None}
-    attach_uncertainty(release.card.folder, head, {"training": notes, "data": data})
+def _attach(head: UncertaintyHead, card: ReleaseCard, notes: Mapping[str, Any], options: argparse.Namespace) -> None:
+    """Calibrates the head, and writes it beside the release's networks."""
+    found = calibrate(head.eval(), card, options.photos, count=options.calibrate_on)
+    data = {"photos": options.photos.name, "textures": options.textures.name if options.textures else None}
+    calibration = {"generator": "second", "role": "select", "photos": options.calibrate_on, **found.summary()}
+    attach_uncertainty(card.folder, head, {"training": notes, "data": data, "calibration": calibration})
+
+
+def calibrate(head: UncertaintyHead, card: ReleaseCard, photos: Path, *, count: int) -> Calibration:
+    """Fits what the head answers to the errors that are found, on photos that the second generator damaged.
+
+    Errors of a kind that a head was never shown add to all that it expects, so the training's own generator would make
+    it too sure of itself. Held-out photos of role `select` are restored whole, as any photo is.
+
+    Args:
+        head: its knots are set.
+        card: of the release that restores.
+        photos: folder of clean photos.
+        count: of these, at most.
+
+    Returns:
+        What the head said before, beside what was found.
+    """
+    from oldphoto_core import Restorer
+    from oldphoto_core.evaluation.uncertainty import measure
+
+    own = torch.linspace(FLOOR, 1, KNOTS)
+    head.asked.copy_(own)
+    head.answered.copy_(own)
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder) / "release"
+        shutil.copytree(card.folder, trial)
+        attach_uncertainty(trial, head, {"data": "being calibrated"})
+        found = measure(Restorer.from_release(trial), photos, generator="second", count=count, role="select")
+    for knots, levels in zip((head.asked, head.answered), found.curve(), strict=True):
+        knots.copy_(torch.from_numpy(levels / 255))
+    return found
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -154,7 +193,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="of the head on a CPU; synthesis has one of its own")
     parser.add_argument("--start", type=Path, help="a release folder whose head to begin with")
     parser.add_argument("--fresh", action="store_true", help="start over")
-    parser.add_argument("--attach", action="store_true", help="at the end, put the head into the release's folder")
+    parser.add_argument("--attach", action="store_true", help="at the end, calibrate, and join the release")
+    parser.add_argument("--calibrate-on", type=int, default=90, help="photos that the head is calibrated on (90)")
     return parser.parse_args(argv)
 
 

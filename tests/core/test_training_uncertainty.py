@@ -95,15 +95,22 @@ def test_the_command_trains_a_head_and_puts_it_into_a_release(tmp_path: Path) ->
     shutil.copytree(DEFAULT_FOLDER, release)
     photos = tmp_path / "photos"
     photos.mkdir()
-    for k in range(30):
+    for k in (*range(30), 137, 147):  # the last two are held out to choose by
         small = np.random.default_rng(k).integers(20, 235, (6, 6, 3)).astype(np.uint8)
         cv2.imwrite(str(photos / f"{k:04d}_scene{k}.png"), cv2.resize(small, (96, 96)))
     common = ["--photos", str(photos), "--run", str(tmp_path / "run"), "--release", str(release)]
-    small_pool = ["--chunk-photos", "1", "--pool-chunks", "1", "--threads", "1"]
+    small_pool = ["--chunk-photos", "1", "--pool-chunks", "1", "--threads", "1", "--calibrate-on", "2"]
     assert main([*common, *small_pool, "--steps", "1", "--attach"]) == 0
     card = read_card(release)
     assert card.weights_hash == find_release().weights_hash
     assert card.card["uncertainty"]["training"]["step"] == 1
     head = load_uncertainty(card)
-    assert float(head.scale) > 0 and float(head.offset) > 0
+    assert card.card["uncertainty"]["calibration"]["photos"] == 2
+    for knots in (head.asked, head.answered):
+        assert (knots.diff() > 0).all()
+    again = tmp_path / "again"
+    shutil.copytree(DEFAULT_FOLDER, again)
+    common[common.index(str(release))] = str(again)
+    assert main([*common, "--start", str(release), "--calibrate-on", "2", "--attach"]) == 0
+    assert read_card(again).card["uncertainty"]["sha256"] == card.card["uncertainty"]["sha256"]
     assert main(["--photos", str(tmp_path / "nothing"), *common[2:], "--steps", "1"]) == 2

@@ -109,13 +109,34 @@ def test_intervals_of_a_laplace_distribution_hold_their_share() -> None:
     assert within(0.5) == pytest.approx(np.log(2))
 
 
-def test_the_line_from_expected_to_true_errors_is_found() -> None:
+def test_the_curve_from_expected_to_true_errors_is_found() -> None:
     generator = np.random.default_rng(3)
     scale = generator.uniform(1, 12, (200, 200))
-    errors = np.abs(generator.laplace(0, 1, (200, 200, 3))) * (2.5 + 0.7 * scale)[:, :, None]
+    true = 2.5 + 0.05 * scale**2  # no line
     found = Calibration()
-    found.add(scale, errors)
-    assert found.line() == pytest.approx((2.5, 0.7), rel=0.12)
+    found.add(scale, np.abs(generator.laplace(0, 1, (200, 200, 3))) * true[:, :, None])
+    asked, answered = found.curve()
+    assert answered == pytest.approx(2.5 + 0.05 * asked**2, rel=0.1)
+    head = UncertaintyHead()
+    for knots, levels in zip((head.asked, head.answered), (asked, answered), strict=True):
+        knots.copy_(torch.from_numpy(levels / 255))
+    told = head.calibrated(torch.from_numpy(scale / 255).float()).numpy() * 255
+    assert np.abs(told / true - 1).mean() < 0.05
+    beyond = torch.tensor([0.1, 30, 60]) / 255
+    least, once, twice = (head.calibrated(beyond) * 255).tolist()
+    assert least == pytest.approx(answered[0], rel=1e-4) and twice == pytest.approx(2 * once, rel=1e-4)
+
+
+def test_errors_that_fall_while_scales_rise_are_pooled_and_scales_that_are_alike_stay_apart() -> None:
+    falling, alike = Calibration(), Calibration()
+    scale = np.linspace(1, 10, 5000).reshape(50, 100)
+    falling.add(scale, np.repeat(scale[::-1, ::-1, None], 3, 2))
+    alike.add(np.full((50, 100), 3.0), np.repeat(scale[:, :, None], 3, 2))
+    for found in (falling, alike):
+        for knots in found.curve():
+            assert (np.diff(knots) > 0).all()
+        assert found.curve()[1] == pytest.approx(5.5, rel=0.2)
+    assert np.ptp(falling.curve()[1]) < 0.02
 
 
 def test_deciles_are_in_order_of_the_prediction_and_tell_when_errors_are_not() -> None:
