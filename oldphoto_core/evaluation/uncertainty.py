@@ -20,15 +20,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from oldphoto_core.colour_space import WorkingColour
 from oldphoto_core.errors import CoreError
 from oldphoto_core.evaluation.calibration import SHARES, Calibration
 from oldphoto_core.evaluation.generators import Generator, make_damager, photo_seed
 from oldphoto_core.evaluation.held_out import Role, centre_crop, held_out_photos, read_photo
 from oldphoto_core.evaluation.metrics import align_tone
 from oldphoto_core.evaluation.sheet import picture_grid, save_picture
-from oldphoto_core.restoration.uncertainty import uncertainty_rows
-from oldphoto_core.scan import ArrayScan
 
 if TYPE_CHECKING:
     from oldphoto_core import Restorer
@@ -63,29 +60,14 @@ def measure(
     paths = held_out_photos(photos, role=role, count=count)
     for index, path in enumerate(track(paths, f"{generator} generator", console=Console(stderr=True), transient=True)):
         damaged = damager(centre_crop(read_photo(path)), photo_seed(seed, index))
-        restored = restorer.restore(damaged.image)
-        expected = uncertainty_map(restorer, damaged.image, restored.image, restored.mask)
+        restored = restorer.restore(damaged.image, uncertainty=True)
         truth = align_tone(damaged.target, restored.image, damaged.mask) * 255
         error = np.abs(restored.image.astype(np.float32) - truth)
-        found.add(expected, error)
+        found.add(restored.uncertainty, error)
         if show is not None:
-            shown = [np.clip(values / FULL_LEVELS, 0, 1) for values in (expected, error.mean(axis=2))]
+            shown = [np.clip(values / FULL_LEVELS, 0, 1) for values in (restored.uncertainty, error.mean(axis=2))]
             show([damaged.image, restored.image, *shown, np.rint(truth).astype(np.uint8)], path.name)
     return found
-
-
-def uncertainty_map(restorer: Restorer, before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Gives the error to be expected, (H, W) float32 in levels of 255.
-
-    Args:
-        restorer: that made the restoration.
-        before, after: (H, W) or (H, W, 3), uint8 or uint16, sRGB.
-        mask: (H, W) float32 in [0, 1].
-    """
-    scans = [ArrayScan(x) for x in (before, after, np.rint(mask * 255).astype(np.uint8))]
-    colour = WorkingColour.of(None, channels=1 if before.ndim == 2 else 3)
-    rows = uncertainty_rows(restorer.release, scans[0], scans[1], scans[2], colour, device=restorer.device)
-    return np.concatenate([part for _, part in rows])
 
 
 def plot(found: dict[str, Calibration], path: Path) -> None:

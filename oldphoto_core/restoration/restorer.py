@@ -14,6 +14,7 @@ from oldphoto_core.errors import ConfigError
 from oldphoto_core.machine import usable_cores, use_large_pages
 from oldphoto_core.releases.bundle import LoadedRelease, load_release
 from oldphoto_core.releases.card import ReleaseCard, find_release
+from oldphoto_core.releases.uncertainty import require_uncertainty
 from oldphoto_core.restoration.fidelity import RestorationReport
 from oldphoto_core.restoration.fine_scratches import FROM_SCALE, fine_tiles
 from oldphoto_core.restoration.networks import Networks
@@ -23,6 +24,7 @@ from oldphoto_core.restoration.repair import Mode, ToneChoice
 from oldphoto_core.restoration.scale import snapshot_scale
 from oldphoto_core.restoration.scan_restoration import ScanRestoration, Wanted
 from oldphoto_core.restoration.scan_result import ScanResult
+from oldphoto_core.restoration.uncertainty import uncertainty_rows
 from oldphoto_core.row_spool import HELD_BYTES, RowSpool
 from oldphoto_core.scan import ArrayScan, Scan
 
@@ -43,11 +45,13 @@ class RestorationResult:
         image: of the input's shape and dtype.
         mask: (H, W) float32 in [0, 1], the probability of structured damage, or the mask that was given.
         report: what was done.
+        uncertainty: where it was asked for, (H, W) float32, the error to expect of each pixel in levels of 255.
     """
 
     image: np.ndarray
     mask: np.ndarray
     report: RestorationReport
+    uncertainty: np.ndarray | None = None
 
 
 class Restorer:
@@ -157,6 +161,7 @@ class Restorer:
         *,
         icc_profile: bytes | None = None,
         scale: int | None = None,
+        uncertainty: bool = False,
     ) -> RestorationResult:
         """Restores a photo.
 
@@ -169,10 +174,14 @@ class Restorer:
             icc_profile: what describes the image's values, and then the result's; None: sRGB.
             scale: pixels a side for one pixel of a snapshot: it is repaired at 1/scale, and the repair is carried up;
                 1: the photo as it is; None: estimated, and always 1 up to 2,048 pixels a side.
+            uncertainty: also gives the error to expect of each pixel; see `oldphoto_core.models.uncertainty`.
 
         Raises:
             ConfigError: an argument cannot be right.
+            ReleaseError: uncertainty was asked for, and the release has no head.
         """
+        if uncertainty:
+            require_uncertainty(self.card)
         wanted = Wanted(mode=mode, strength=strength, tone=tone)
         begun = self._begin(image, mask, wanted, icc_profile, scale)
         result, found = np.empty_like(image), np.empty(image.shape[:2], np.float32)
@@ -182,7 +191,17 @@ class Restorer:
         report = begun.report()
         if report.left_alone:
             result = image.copy()
-        return RestorationResult(image=result, mask=found if mask is None else checked_mask(mask), report=report)
+        shown = found if mask is None else checked_mask(mask)
+        expected = self._uncertainty(image, result, shown, icc_profile, report.working_scale) if uncertainty else None
+        return RestorationResult(image=result, mask=shown, report=report, uncertainty=expected)
+
+    def _uncertainty(
+        self, before: np.ndarray, after: np.ndarray, mask: np.ndarray, icc_profile: bytes | None, scale: int
+    ) -> np.ndarray:
+        scans = [ArrayScan(pixels) for pixels in (before, after, np.rint(mask * 255).astype(np.uint8))]
+        colour = WorkingColour.of(icc_profile, channels=1 if before.ndim == 2 else 3)
+        rows = uncertainty_rows(self.release, *scans, colour, scale=scale, device=self.device)
+        return np.concatenate([part for _, part in rows])
 
     def restore_scan(
         self,

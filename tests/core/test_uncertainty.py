@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from oldphoto_core import Restorer
 from oldphoto_core.colour_space import WorkingColour
 from oldphoto_core.errors import ReleaseError
 from oldphoto_core.evaluation.calibration import Calibration
@@ -180,6 +181,16 @@ def test_a_grey_scan_of_sixteen_bits_has_a_map_too_and_at_any_scale_of_its_size(
         values = np.concatenate([part for _, part in rows])
         assert values.shape == (131, 150)
         assert (values >= 255 * FLOOR * 0.999).all()
+
+
+def test_a_restorer_gives_the_map_with_the_photo_on_request_and_the_photo_is_the_same(release_folder: Path) -> None:
+    restorer = Restorer.from_release(release_folder, device="cpu", precision="float32")
+    image = photo(70, 93, 5)
+    plain, told = restorer.restore(image), restorer.restore(image, uncertainty=True)
+    assert plain.uncertainty is None
+    assert told.uncertainty is not None and told.uncertainty.shape == (70, 93)
+    assert told.uncertainty.dtype == np.float32 and float(np.ptp(told.uncertainty)) > 0
+    assert np.array_equal(plain.image, told.image)
 
 
 def test_a_head_changes_neither_name_nor_hash_of_its_release(release_folder: Path) -> None:
