@@ -23,6 +23,9 @@ class Progress:
     def advance(self, count: int = 1) -> None:
         """So many are done."""
 
+    def reach(self, share: float, seconds_left: float | None, figures: str = "") -> None:
+        """Work that began with a total is this far, 0 to 1, and by its own reckoning has so long to go."""
+
     def say(self, message: str) -> None:
         """One line for a person."""
 
@@ -47,6 +50,11 @@ class Both(Progress):
         """So many are done."""
         for one in self._listeners:
             one.advance(count)
+
+    def reach(self, share: float, seconds_left: float | None, figures: str = "") -> None:
+        """This far."""
+        for one in self._listeners:
+            one.reach(share, seconds_left, figures)
 
     def say(self, message: str) -> None:
         """One line."""

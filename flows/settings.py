@@ -45,6 +45,44 @@ class Settings(StorageSettings):
         default=None, description="Prefect notification block for the morning summary, such as slack-webhook/archive"
     )
     notify_webhook: SecretStr | None = Field(default=None, description="URL that the morning summary is posted to")
+    training_photos: str | None = Field(
+        default=None, description="clean photos that training damages and mends: a folder or s3://bucket/prefix"
+    )
+    training_textures: str | None = Field(
+        default=None, description="scratches, dust and papers for training: a folder or s3://; without it all is drawn"
+    )
+    training_minutes: float = Field(default=120.0, gt=0, description="budget of a whole retraining")
+    training_steps: int | None = Field(
+        default=None, ge=1, description="budget of a whole retraining in steps, in place of minutes: repeatable"
+    )
+    training_seed: int | None = Field(
+        default=None, ge=0, lt=2**31, description="seed of everything drawn; by default one of each retraining's own"
+    )
+    training_device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
+    training_gpus: int = Field(default=1, ge=1, le=64, description="GPUs of this machine that a stage trains on")
+    training_threads: int | None = Field(default=None, ge=1, description="CPU threads of the networks in training")
+    training_checkpoint_minutes: float = Field(
+        default=2.0, ge=0, description="time between two checkpoints: what a kill costs at most"
+    )
+    training_unlabelled: int = Field(
+        default=2000, ge=0, description="photos without a label that a retraining sees at most"
+    )
+    retrain_after: int = Field(default=25, ge=1, description="new labels that begin a retraining by themselves")
+    promotion: Literal["rules", "person"] = Field(
+        default="rules", description="who promotes a candidate that passes the rules: they themselves, or a person"
+    )
+    promotion_auc_drop: float = Field(
+        default=0.0, ge=0, le=1, description="how much lower a candidate's detection AUC may be"
+    )
+    promotion_psnr_drop_db: float = Field(
+        default=0.1, ge=0, description="how much lower a candidate's PSNR on pairs may be"
+    )
+    promotion_clean_mean_db: float = Field(
+        default=34.0, ge=0, description="PSNR of clean photos that a candidate keeps, their mean"
+    )
+    promotion_clean_p5_db: float = Field(
+        default=30.0, ge=0, description="PSNR of clean photos that a candidate keeps, the worst twentieth"
+    )
     debug: bool = Field(default=False, description="show tracebacks")
 
     prefect_api_url: str | None = Field(

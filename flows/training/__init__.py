@@ -1,0 +1,1 @@
+"""Retraining: the flows that train the networks on an archive's own labels, and promote what is better."""
