@@ -76,6 +76,23 @@ class ScoreHistogram:
         false_rate, true_rate, _ = self.roc()
         return float(np.trapezoid(true_rate, false_rate))
 
+    def average_precision(self) -> float:
+        """Gives the mean precision over recall, each step of recall at its own precision; NaN as for `auc`."""
+        if not self.positive.any() or not self.negative.any():
+            return math.nan
+        hits, alarms = self._found()
+        precision = hits[1:] / np.maximum(hits[1:] + alarms[1:], 1)
+        return float((np.diff(hits) / hits[-1] * precision).sum())
+
+    def threshold_at(self, false_rate: float) -> float:
+        """Gives the lowest threshold at which at most this share of sound pixels is taken for damaged."""
+        alarms, _, thresholds = self.roc()
+        return float(thresholds[np.searchsorted(alarms, false_rate, side="right") - 1])
+
+    def false_rate_at(self, threshold: float) -> float:
+        """Gives the share of sound pixels that score at least this."""
+        return float(self.negative[min(int(threshold * _BINS), _BINS - 1) :].sum() / max(self.negative.sum(), 1))
+
     def best_f1(self) -> Best:
         """Gives the highest F1 (2 TP / (2 TP + FP + FN)) over thresholds."""
         hits, alarms = self._found()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 import torch
 
 from oldphoto_core.errors import TrainingError
+from oldphoto_core.training import distributed
 from oldphoto_core.training.schedule import seeded
 
 ALIGNMENT_PX = 16
@@ -88,7 +89,7 @@ class CropSource:
         if steps_a_chunk < 1 or pool_chunks < 1:
             raise TrainingError(f"a pool needs whole chunks and steps: {steps_a_chunk=}, {pool_chunks=}")
         self._make_chunk = make_chunk
-        self._seed, self._name, self._device = seed, name, torch.device(device)
+        self._seed, self._name, self._device = seed, distributed.purpose(name), torch.device(device)
         self._steps_a_chunk, self._pool_chunks = steps_a_chunk, pool_chunks
         self._chunks: dict[int, WholePhotos] = {}
         self._coming: dict[int, Future[WholePhotos]] = {}

@@ -97,6 +97,25 @@ class PhotoBank:
             raise TrainingError(f"no{split} photo in {folder} ({len(files)} files seen, {len(skipped)} skipped)")
         return cls(photos, names, report)
 
+    @classmethod
+    def from_files(
+        cls, files: list[Path], *, short_side_px: int = SHORT_SIDE_PX, device: torch.device | str = "cpu"
+    ) -> PhotoBank | None:
+        """Loads these files, in this order; one that cannot be used is named in the log. None where none can."""
+        with ThreadPoolExecutor() as pool:
+            results = list(pool.map(lambda p: _load(p, short_side_px), files))
+        loaded = []
+        for file, result in zip(files, results, strict=True):
+            if isinstance(result, str):
+                _LOG.warning("%s skipped: %s", file, result)
+            else:
+                loaded.append((torch.from_numpy(result).to(device), file.name))
+        return cls([photo for photo, _ in loaded], [name for _, name in loaded]) if loaded else None
+
+    def to(self, device: torch.device | str) -> PhotoBank:
+        """Gives the photos on a device."""
+        return PhotoBank([photo.to(device) for photo in self.photos], self.names, self.report)
+
     def __len__(self) -> int:
         return len(self.photos)
 

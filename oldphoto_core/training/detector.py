@@ -1,7 +1,14 @@
-"""The detector's stage (the paper's third): focal loss and Dice on synthetic scratches, with an ignored band."""
+"""The detector's stage (the paper's third): focal loss and Dice, outside an ignored band.
+
+It learns from synthetic scratches and, where there are any, from labelled real photos beside them.
+
+What guards against forgetting: the synthetic share of each batch; a low rate and few steps; batch norm's statistics
+kept as they were; and distillation, which holds the logits near those of the detector that the run starts from.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
@@ -10,11 +17,12 @@ from torch import nn
 
 from oldphoto_core.degradation import Degradation
 from oldphoto_core.models.presets import build_detector, preset
+from oldphoto_core.training import distributed
 from oldphoto_core.training.batches import CropSource
 from oldphoto_core.training.chunks import Detect, synthetic_chunks
-from oldphoto_core.training.judging import detection_figures, own_set, second_set
+from oldphoto_core.training.judging import detection_figures, labelled_figures, own_set, second_set
 from oldphoto_core.training.loop import placed, precision
-from oldphoto_core.training.losses import dice, focal
+from oldphoto_core.training.losses import dice, focal, weighted_mean
 from oldphoto_core.training.material import Material
 from oldphoto_core.training.optimisers import Learners, adam, adamw, update
 from oldphoto_core.training.schedule import Clock, fresh_weights
@@ -43,6 +51,12 @@ class DetectorSettings:
     chunk_photos: int = 8
     steps_a_chunk: int = 3
     pool_chunks: int = 12
+    labelled_share: float = 0.5
+    """Share of each batch from labelled photos, where the material has any."""
+    distil: float = 0.0
+    """Weight of the squared distance of logits from the starting detector's, outside labelled damage."""
+    frozen_statistics: bool = False
+    """Leave batch norm's statistics as the run found them."""
 
     @classmethod
     def for_preset(cls, name: str) -> DetectorSettings:
@@ -56,9 +70,11 @@ class DetectorStage:
     """Trains the detector on damaged crops, against the mask, outside the ignored band."""
 
     name = "detector"
-    score = "second/auc"
 
-    def __init__(self, settings: DetectorSettings, material: Material, *, seed: int = 0):
+    def __init__(
+        self, settings: DetectorSettings, material: Material, *, parent: nn.Module | None = None, seed: int = 0
+    ):
+        """Takes the detector that distillation holds on to as `parent`; its weights are not written to."""
         self.device = material.device
         self.options, self.settings = settings, asdict(settings)
         with fresh_weights(seed, self.name):
@@ -79,25 +95,62 @@ class DetectorStage:
             device=self.device,
         )
         self.sources = [self.source]
+        self._seed = seed
+        self._labelled = material.labelled
+        self._labelled_batch = min(round(settings.batch * settings.labelled_share), settings.batch - 1)
+        if self._labelled is None:
+            self._labelled_batch = 0
+        self._parent = None
+        if parent is not None and settings.distil:
+            self._parent = placed(parent, self.device).eval().requires_grad_(False)
         self._own, self._second = own_set(material), second_set(material)
+        self._validation = material.labelled_validation
+        self.score = "second/auc" if self._validation is None else "mixed/auc"
 
     def step(self, clock: Clock, generator: torch.Generator) -> tuple[dict[str, torch.Tensor], int]:
-        photos = self.source.at(clock.step, crop_px=self.options.crop, batch=self.options.batch)
+        image, mask, ignore, labelled = self._batch(clock.step)
+        self.detector.train()
+        if self.options.frozen_statistics:
+            for module in self.detector.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
         with precision(self.device):
-            logits = self.detector(photos.image)
-        counted = 1 - photos.ignore
+            logits = self.detector(image)
+        counted = 1 - ignore
         losses = {}
         if self.options.focal:
-            losses["focal"] = focal(logits, photos.mask, counted, gamma=self.options.gamma)
+            losses["focal"] = focal(logits, mask, counted, gamma=self.options.gamma)
         if self.options.dice:
-            losses["dice"] = dice(logits, photos.mask, counted)
+            losses["dice"] = dice(logits, mask, counted)
+        if self._parent is not None:
+            with torch.no_grad(), precision(self.device):
+                before = self._parent(image)
+            losses["distil"] = weighted_mean((logits - before).square(), 1 - mask * labelled)
         update(self.optimisers["detector"], sum(getattr(self.options, n) * loss for n, loss in losses.items()))
         return losses, self.options.batch
+
+    def _batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Gives images, masks, what is ignored, and (B, 1, 1, 1) 1 where the crop is of a labelled photo."""
+        crop, count = self.options.crop, self._labelled_batch
+        photos = self.source.at(step, crop_px=crop, batch=self.options.batch - count)
+        image, mask, ignore = photos.image, photos.mask, photos.ignore
+        if self._labelled is not None and count:
+            real = self._labelled.crops(step, crop_px=crop, batch=count, seed=self._seed, rank=distributed.rank())
+            image, mask = torch.cat([image, real.image]), torch.cat([mask, real.mask])
+            ignore = torch.cat([ignore, real.ignore])
+        labelled = torch.zeros(len(image), 1, 1, 1, device=image.device)
+        labelled[len(image) - count :] = 1
+        return image.contiguous(memory_format=torch.channels_last), mask, ignore, labelled
 
     def evaluate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
         detect = detection(networks["detector"])
         sets = {"own": self._own, "second": self._second}
-        return {f"{n}/{k}": v for n, photos in sets.items() for k, v in detection_figures(detect, photos).items()}
+        figures = {f"{n}/{k}": v for n, photos in sets.items() for k, v in detection_figures(detect, photos).items()}
+        if self._validation is not None:
+            figures |= {f"labelled/{k}": v for k, v in labelled_figures(detect, self._validation).items()}
+            found = [figures[name] for name in ("labelled/auc", "second/auc") if not math.isnan(figures[name])]
+            figures["mixed/auc"] = sum(found) / len(found) if found else float("nan")
+        return figures
 
 
 def detection(detector: nn.Module) -> Detect:

@@ -7,6 +7,7 @@ checkpoint, because a network goes on learning its own generator's tone while it
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -15,10 +16,12 @@ import torch
 from oldphoto_core.degradation.recipe import UNTOUCHED
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.evaluation import metrics
+from oldphoto_core.evaluation.detection import ScoreHistogram
 from oldphoto_core.models.look import make_thumbnail
 from oldphoto_core.models.network import RestorationNetwork
 from oldphoto_core.training.batches import WholePhotos
 from oldphoto_core.training.chunks import Detect, synthetic_chunks
+from oldphoto_core.training.labelled import LabelledBank
 from oldphoto_core.training.loop import precision
 from oldphoto_core.training.losses import area_under_roc
 from oldphoto_core.training.material import Material
@@ -150,3 +153,49 @@ def detection_figures(detect: Detect, photos: WholePhotos) -> dict[str, float]:
     counted = photos.ignore < 0.5
     return {"auc": area_under_roc(probability[counted], photos.mask[counted] > 0.5)}
 
+
+
+LABELLED_PX = 640
+"""Side of labelled photos that are judged, at most; larger ones are judged by their middle, at their own scale."""
+JUDGED_LABELLED = 24
+"""Labelled photos that each checkpoint is judged on, at most: the first by name, which is a hash."""
+
+
+def labelled_histogram(
+    detect: Detect, bank: LabelledBank, *, most: int | None = JUDGED_LABELLED, long_side_px: int = LABELLED_PX
+) -> ScoreHistogram:
+    """Gives the detector's scores on labelled photos, what is ignored left out."""
+    histogram = ScoreHistogram()
+    for number in range(len(bank) if most is None else min(most, len(bank))):
+        image, mask, ignore = bank.whole(number, long_side_px=long_side_px)
+        with torch.no_grad():
+            scores = detect(image).float().cpu().numpy()
+        histogram.add(scores, mask.cpu().numpy() > 0.5, ignore=ignore.cpu().numpy() > 0.5)
+    return histogram
+
+
+def labelled_figures(detect: Detect, bank: LabelledBank) -> dict[str, float]:
+    """Gives the area under the ROC curve, the average precision, and the best F1 with its threshold."""
+    return detection_summary(labelled_histogram(detect, bank))
+
+
+def photos_histogram(detect: Detect, photos: WholePhotos) -> ScoreHistogram:
+    """Gives the detector's scores on damaged photos, what is ignored left out."""
+    with torch.no_grad():
+        probability = torch.cat([detect(image) for image in photos.image.split(BATCH)]).float().cpu().numpy()
+    histogram = ScoreHistogram()
+    histogram.add(probability, photos.mask.cpu().numpy() > 0.5, ignore=photos.ignore.cpu().numpy() > 0.5)
+    return histogram
+
+
+def detection_summary(histogram: ScoreHistogram) -> dict[str, float]:
+    """Gives `auc`, `ap`, `f1` and `threshold`; NaN where one kind of pixel is missing."""
+    best = histogram.best_f1()
+    auc = histogram.auc()
+    known = not math.isnan(auc)
+    return {
+        "auc": auc,
+        "ap": histogram.average_precision(),
+        "f1": best.value if known else math.nan,
+        "threshold": best.threshold if known else math.nan,
+    }

@@ -7,10 +7,8 @@ import logging
 import math
 import os
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -19,6 +17,7 @@ import torch
 from torch import nn
 
 from oldphoto_core.errors import TrainingError
+from oldphoto_core.training import distributed
 from oldphoto_core.training.batches import CropSource
 from oldphoto_core.training.checkpoint import (
     CHECKPOINT,
@@ -30,9 +29,11 @@ from oldphoto_core.training.checkpoint import (
     write_json,
 )
 from oldphoto_core.training.curves import Curves
+from oldphoto_core.training.meter import Meter
 from oldphoto_core.training.optimisers import current_rate, set_rates
 from oldphoto_core.training.progress import ProgressLine
 from oldphoto_core.training.schedule import Budget, Clock, seeded
+from oldphoto_core.training.stopping import stop_on_signal
 
 _LOG = logging.getLogger(__name__)
 
@@ -81,7 +82,13 @@ class RunOptions:
     """Throw away what the stage's folder holds, instead of resuming."""
     start: Path | None = None
     """A release's folder whose weights to start from; a checkpoint in the run folder goes before it."""
+    start_parts: tuple[str, ...] | None = None
+    """The networks that start from there; None: all of the stage's."""
     checkpoint_minutes: float = 2.0
+    checkpoint_steps: int | None = None
+    """Steps between two checkpoints, besides those by the clock."""
+    judge_first: bool = False
+    """Judge the weights that the run starts from, which stay the best until better ones come."""
     evaluate_every: int = 250
     """Steps between two evaluations."""
     log_every: int = 20
@@ -89,6 +96,12 @@ class RunOptions:
     threads: int | None = None
     """Threads of the networks on a CPU; None: one less than there are cores, as synthesis has a thread of its own."""
     progress: bool = True
+    processes: int = 1
+    """Processes that train together, a GPU each; every one has a batch of its own."""
+    saved: Callable[[Path], None] | None = None
+    """Called with the stage's folder after each checkpoint, when its files are whole."""
+    told: Callable[[float, float | None, Mapping[str, float]], None] | None = None
+    """Called with the share of the budget used, the seconds left, and the last figures, at every row of the curves."""
 
 
 @dataclass(frozen=True)
@@ -119,28 +132,37 @@ def train(stage: Stage, options: RunOptions) -> RunResult:
     folder = options.folder / stage.name
     if stage.device.type == "cpu":
         torch.set_num_threads(options.threads or max(1, (os.cpu_count() or 2) - 1))
-    if options.fresh and folder.exists():
+    if options.fresh and folder.exists() and distributed.leading():
         shutil.rmtree(folder)
+    distributed.wait_for_all()
     average = WeightAverage(stage.networks)
     state = _resume_or_start(stage, options, folder, average)
+    distributed.wait_for_all()  # before the leader writes what the others read
+    distributed.share_weights([*stage.networks.values(), *stage.critics.values(), *average.networks.values()])
+    if not distributed.leading():
+        return _follow(stage, options, state, average)
     curves = Curves.load(folder, until_step=state.step)
     write_json(folder / "run.json", {"stage": stage.name, "settings": dict(stage.settings), "budget": options.budget})
 
-    meter = _Meter(stage.sources)
+    meter = Meter(stage.sources)
     started = time.monotonic() - state.elapsed_s
     saved_at = time.monotonic()
     broken = 0
     figures: dict[str, float] = {}
+    begun, begun_at = options.budget.clock(state.step, state.elapsed_s).share, time.monotonic()
+    if options.judge_first and state.step == 0 and begun < 1:
+        _judge(stage, average, state, folder, curves)
     bar = ProgressLine(stage.name, enabled=options.progress)
-    with _stop_on_signal() as stop, bar, contextlib.ExitStack() as stack:
+    with stop_on_signal() as stop, bar, contextlib.ExitStack() as stack:
         for source in stage.sources:
             stack.enter_context(source)
-        while not stop.is_set():
-            clock = options.budget.clock(state.step, time.monotonic() - started)
-            if clock.share >= 1:
+        while True:
+            share = options.budget.clock(state.step, time.monotonic() - started).share
+            share, stopped = distributed.agreed(share, stop.is_set(), stage.device)
+            if stopped or share >= 1:
                 break
-            set_rates(stage.optimisers, clock)
-            losses, images = stage.step(clock, seeded(options.seed, "step", state.step, stage.device))
+            clock = Clock(state.step, share)
+            losses, images = _step(stage, clock, options.seed)
             state.step += 1
             average.update(state.step)
             meter.add(losses, images)
@@ -153,21 +175,55 @@ def train(stage: Stage, options: RunOptions) -> RunResult:
                 row |= {"share": clock.share, "seconds": time.monotonic() - started}
                 curves.add(state.step, row | {"rate": current_rate(stage.optimisers)})
                 bar.show(clock.share, state.step, row)
+                if options.told:
+                    done = options.budget.clock(state.step, time.monotonic() - started).share
+                    spent = time.monotonic() - begun_at
+                    left = spent * (1 - done) / (done - begun) if done > begun else None
+                    options.told(done, left, row | {f"held_out/{name}": value for name, value in figures.items()})
             if state.step % options.evaluate_every == 0:
                 figures = _judge(stage, average, state, folder, curves)
                 bar.note(state.step, figures)
             due = time.monotonic() - saved_at > options.checkpoint_minutes * 60
+            due |= bool(options.checkpoint_steps) and state.step % (options.checkpoint_steps or 1) == 0
             if due and state.step % options.log_every == 0:  # so that no row of the curves is cut in two
                 _save(stage, average, state, folder, curves, time.monotonic() - started)
                 saved_at = time.monotonic()
-        finished = not stop.is_set()
+                if options.saved:
+                    options.saved(folder)
+        finished = not stopped
         if finished and (state.step % options.evaluate_every or not figures):
             figures = _judge(stage, average, state, folder, curves)
             bar.note(state.step, figures)
     elapsed_s = time.monotonic() - started
     _save(stage, average, state, folder, curves, elapsed_s)
+    if options.saved:
+        options.saved(folder)
+    distributed.wait_for_all()  # the others may go on to read what was saved
     _LOG.info("%s: %d steps in %.0f s; %s", stage.name, state.step, elapsed_s, meter.bound())
     return RunResult(folder, state.step, elapsed_s, figures, state.best_score, state.best_step, finished)
+
+
+def _follow(stage: Stage, options: RunOptions, state: Checkpoint, average: WeightAverage) -> RunResult:
+    """Takes the leader's steps with crops of its own, and keeps nothing."""
+    with stop_on_signal() as stop, contextlib.ExitStack() as stack:
+        for source in stage.sources:
+            stack.enter_context(source)
+        while True:
+            share, stopped = distributed.agreed(0.0, stop.is_set(), stage.device)
+            if stopped or share >= 1:
+                break
+            _step(stage, Clock(state.step, share), options.seed)
+            state.step += 1
+            average.update(state.step)
+    distributed.wait_for_all()
+    return RunResult(options.folder / stage.name, state.step, 0.0, {}, None, None, not stopped)
+
+
+def _step(stage: Stage, clock: Clock, seed: int) -> tuple[dict[str, torch.Tensor], int]:
+    set_rates(stage.optimisers, clock)
+    done = stage.step(clock, seeded(seed, distributed.purpose("step"), clock.step, stage.device))
+    distributed.share_buffers(stage.networks)
+    return done
 
 
 def placed(network: Network, device: torch.device) -> Network:
@@ -185,8 +241,9 @@ def _resume_or_start(stage: Stage, options: RunOptions, folder: Path, average: W
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         if options.start:
-            load_release_weights(options.start, stage.networks)
-            load_release_weights(options.start, average.networks)
+            wanted = options.start_parts or tuple(stage.networks)
+            for networks in (stage.networks, average.networks):
+                load_release_weights(options.start, {name: networks[name] for name in wanted})
         return Checkpoint(stage.name, dict(stage.settings) | {"seed": options.seed})
     state = Checkpoint.load(path, stage.device)
     state.require_same(stage.name, dict(stage.settings) | {"seed": options.seed}, path)
@@ -231,63 +288,6 @@ def _judge(
         save_weights(folder / WEIGHTS["best"], average.networks, notes)
     _LOG.info("%s step %d: %s", stage.name, state.step, ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
     return figures
-
-
-class _Meter:
-    """Means of losses and speeds since the last row, and what the whole run's time went into."""
-
-    def __init__(self, sources: Sequence[CropSource]):
-        self._sources = sources
-        self._sums: dict[str, torch.Tensor] = {}
-        self._counts: dict[str, int] = {}
-        self._images = self._all_images = 0
-        self._since = self._begun = time.perf_counter()
-
-    def add(self, losses: Mapping[str, torch.Tensor], images: int) -> None:
-        for name, loss in losses.items():
-            self._sums[name] = self._sums.get(name, 0) + loss.detach().float()
-            self._counts[name] = self._counts.get(name, 0) + 1
-        self._images += images
-        self._all_images += images
-
-    def row(self) -> dict[str, float]:
-        now = time.perf_counter()
-        row = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
-        row["images_per_s"] = self._images / (now - self._since)
-        self._sums, self._counts, self._images, self._since = {}, {}, 0, now
-        return row
-
-    def bound(self) -> str:
-        """Says what bounds the speed."""
-        total = max(time.perf_counter() - self._begun, 1e-9)
-        waited = sum(source.waited_s for source in self._sources)
-        busy = sum(source.synthesis_s for source in self._sources)
-        bound = "synthesis" if waited > 0.5 * total else "the networks"
-        return (
-            f"{self._all_images / total:.1f} images/s, bound by {bound}: {100 * waited / total:.0f}% of the time was "
-            f"waiting for damaged photos, synthesis ran {100 * busy / total:.0f}% of it"
-        )
-
-
-@contextlib.contextmanager
-def _stop_on_signal() -> Iterator[threading.Event]:
-    """Turns Ctrl-C and SIGTERM into an event, so that a run ends between two steps with a checkpoint."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(*_: object) -> None:
-        if stop.is_set():  # a second Ctrl-C does not wait for the step to end
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _finite(value: float) -> bool:

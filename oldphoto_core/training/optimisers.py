@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from oldphoto_core.training.distributed import average_gradients
 from oldphoto_core.training.schedule import Clock, learning_rate
 
 CLIP = 1.0
@@ -19,6 +20,7 @@ def update(optimiser: torch.optim.Optimizer, loss: torch.Tensor, *, clip: float 
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     parameters = [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
+    average_gradients(parameters)
     norm = nn.utils.clip_grad_norm_(parameters, clip)
     if torch.isfinite(norm):
         optimiser.step()

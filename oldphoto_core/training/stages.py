@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
+import torch
+
+from oldphoto_core.models.presets import build_detector, preset
+from oldphoto_core.training.checkpoint import load_release_weights
 from oldphoto_core.training.detector import DetectorSettings, DetectorStage, detection
+from oldphoto_core.training.distributed import own_device, together
 from oldphoto_core.training.export import before_translation, trained_detector, trained_look, trained_vae
 from oldphoto_core.training.look import LookSettings, LookStage
 from oldphoto_core.training.loop import RunOptions, RunResult, placed, train
@@ -14,40 +21,95 @@ from oldphoto_core.training.schedule import Budget
 from oldphoto_core.training.translation import TranslationSettings, TranslationStage
 from oldphoto_core.training.vaes import CleanVaeStage, OldVaeStage, VaeSettings
 
+Result = TypeVar("Result")
+Told = Callable[[float, float | None, Mapping[str, float]], None]
+
 VAE_X_SHARE = 0.55
 """Share of the VAEs' budget that VAE1 gets; VAE2 starts from it and needs less."""
 
 
 def train_look(material: Material, settings: LookSettings, options: RunOptions) -> RunResult:
     """Trains the look at the whole photo (stage 0)."""
-    return train(LookStage(settings, material, seed=options.seed), options)
+    return _on_all(_look, material, settings, options)
 
 
 def train_detector(material: Material, settings: DetectorSettings, options: RunOptions) -> RunResult:
-    """Trains the scratch detector."""
-    return train(DetectorStage(settings, material, seed=options.seed), options)
+    """Trains the scratch detector: on synthetic damage, and on labelled photos where the material has any.
+
+    Where it starts from a release, that release's detector is the one that distillation holds on to.
+    """
+    return _on_all(_detector, material, settings, options)
 
 
 def train_vaes(material: Material, settings: VaeSettings, options: RunOptions) -> list[RunResult]:
-    """Trains VAE1, then VAE2 from it (stage 1).
+    """Trains VAE1, then VAE2 from it, or both from the release that the run starts from (stage 1).
 
     Needs the look, where the preset has one; uses a detector if there is one. Does not go on to VAE2 where the run
     was asked to stop in VAE1.
     """
-    run, name = options.folder, settings.preset
-    detector = _detector_of(run, name, material)
-    look = trained_look(run, name)
-    first = OldVaeStage(settings, material, look=look, detect=detector, seed=options.seed)
-    result = train(first, replace(options, budget=_part(options.budget, VAE_X_SHARE)))
-    if not result.finished:
-        return [result]
-    start = trained_vae(run, name, "vae_x")
-    second = CleanVaeStage(settings, material, start=start, seed=options.seed)
-    return [result, train(second, replace(options, budget=_part(options.budget, 1 - VAE_X_SHARE)))]
+    return _on_all(_vaes, material, settings, options)
 
 
 def train_translation(material: Material, settings: TranslationSettings, options: RunOptions) -> RunResult:
     """Trains the translation (stage 2). Needs both VAEs and the look; uses a detector if there is one."""
+    return _on_all(_translation, material, settings, options)
+
+
+def _on_all(
+    run: Callable[[Material, Any, RunOptions], Result], material: Material, settings: Any, options: RunOptions
+) -> Result:
+    """Runs a stage in this process, and in as many others as the options ask for."""
+    if options.processes == 1:
+        return run(material, settings, options)
+    device = material.device
+    shared = material.to("cpu")
+    quiet = replace(options, saved=None, told=None, progress=False, processes=1)
+    return together(
+        lambda: run(shared.to(own_device(device)), settings, options),
+        _follow,
+        (run, shared, device, settings, quiet),
+        processes=options.processes,
+        cuda=device.type == "cuda",
+    )
+
+
+def _follow(
+    run: Callable[..., Any], shared: Material, device: torch.device, settings: Any, options: RunOptions
+) -> None:
+    run(shared.to(own_device(device)), settings, options)
+
+
+def _look(material: Material, settings: LookSettings, options: RunOptions) -> RunResult:
+    return train(LookStage(settings, material, seed=options.seed), options)
+
+
+def _detector(material: Material, settings: DetectorSettings, options: RunOptions) -> RunResult:
+    parent = None
+    if settings.distil and options.start:
+        parent = build_detector(preset(settings.preset))
+        load_release_weights(options.start, {"detector": parent})
+    return train(DetectorStage(settings, material, parent=parent, seed=options.seed), options)
+
+
+def _vaes(material: Material, settings: VaeSettings, options: RunOptions) -> list[RunResult]:
+    run, name = options.folder, settings.preset
+    detector = _detector_of(run, name, material)
+    look = trained_look(run, name)
+    first = OldVaeStage(settings, material, look=look, detect=detector, seed=options.seed)
+    told = options.told
+    result = train(
+        first,
+        replace(options, budget=_part(options.budget, VAE_X_SHARE), told=told and _within(told, 0.0, VAE_X_SHARE)),
+    )
+    if not result.finished:
+        return [result]
+    start = trained_vae(run, name, "vae_x")
+    second = CleanVaeStage(settings, material, start=start, seed=options.seed)
+    budget = _part(options.budget, 1 - VAE_X_SHARE)
+    return [result, train(second, replace(options, budget=budget, told=told and _within(told, VAE_X_SHARE, 1.0)))]
+
+
+def _translation(material: Material, settings: TranslationSettings, options: RunOptions) -> RunResult:
     run, name = options.folder, settings.preset
     stage = TranslationStage(
         settings,
@@ -62,6 +124,17 @@ def train_translation(material: Material, settings: TranslationSettings, options
 def _detector_of(run: Path, preset_name: str, material: Material):
     detector = trained_detector(run, preset_name)
     return None if detector is None else detection(placed(detector, material.device))
+
+
+def _within(told: Told, low: float, high: float) -> Told:
+    """Gives a hook for a part of a run, told to the whole run's: the rest is taken to go as fast."""
+
+    def tell(share: float, left: float | None, figures: Mapping[str, float]) -> None:
+        done = low + (high - low) * share
+        whole = None if left is None or share >= 1 else left / ((high - low) * (1 - share)) * (1 - done)
+        told(done, whole, figures)
+
+    return tell
 
 
 def _part(budget: Budget, share: float) -> Budget:
