@@ -21,7 +21,10 @@
     │   ├── CatalogueTooNew      made by a newer version of oldphoto
     │   ├── NetworkShareRefused  SQLite on a network share
     │   ├── RecordRefused        a record that breaks one of the catalogue's constraints
-    │   └── ReleaseConflict      a release name that already stands for other weights
+    │   ├── ReleaseConflict      a release name that already stands for other weights
+    │   ├── ReleaseRejected      a candidate that was found worse, promoted without saying why
+    │   └── PromotionConflict    another release was promoted meanwhile; carries which
+    ├── SnapshotError            a snapshot that is empty, or is not what the catalogue has of it
     ├── ExportRefused            a place that holds something else than an export of the history
     └── QueryError               read-only SQL
         ├── QueryRefused         not one SELECT, or it touches what it may not
@@ -143,6 +146,26 @@ class RecordRefused(CatalogueError):
 
 class ReleaseConflict(CatalogueError):
     """A release's name is immutable and already stands for other weights."""
+
+
+class ReleaseRejected(CatalogueError):
+    """The candidate was found worse than the release in use, and nobody said why it should be promoted all the same."""
+
+
+class PromotionConflict(CatalogueError):
+    """Another release is active than the one that was to be replaced.
+
+    Attributes:
+        active: the release that is active now; None where none is.
+    """
+
+    def __init__(self, message: str, *, active: str | None) -> None:
+        super().__init__(message)
+        self.active = active
+
+
+class SnapshotError(StorageError):
+    """A snapshot with nothing in it, or one that is not what the catalogue has of it."""
 
 
 class ExportRefused(StorageError):

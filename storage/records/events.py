@@ -49,7 +49,12 @@ class EventRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseRecord:
-    """A model release: detector, VAEs and translation as one bundle."""
+    """A model release: detector, VAEs and translation as one bundle.
+
+    Attributes:
+        verdict: of the evaluation beside the release that was active then: the rules, what was found, what was needed.
+        rejected_reason: why a candidate was not promoted, in one line; it is kept all the same.
+    """
 
     name: str
     weights_hash: str
@@ -59,6 +64,11 @@ class ReleaseRecord:
     status: ReleaseStatus = "candidate"
     metrics: Mapping[str, Any] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
+    registered_at: str | None = None
+    activated_at: str | None = None
+    retired_at: str | None = None
+    verdict: Mapping[str, Any] = field(default_factory=dict)
+    rejected_reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
