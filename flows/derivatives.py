@@ -57,10 +57,13 @@ def statement_of(record: RestorationRecord) -> DerivativeStatement:
         strength=record.strength,
         software=f"oldphoto {record.code_version}",
         restored=record.outcome == "restored",
-        mask=" ".join(filter(None, [record.mask_source, record.supplied_mask_sha256])),
+        mask=_mask_words(record),
     )
 
 
+def _mask_words(record: RestorationRecord) -> str:
+    joined = "joined with the detected one" if record.mask_joined else None
+    return " ".join(filter(None, [record.mask_source, record.supplied_mask_sha256, joined]))
 
 
 @contextmanager

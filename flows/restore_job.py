@@ -96,6 +96,7 @@ def record_of(job: RestoreJob, work: PhotoWork) -> RestorationRecord:
         strength=job.parameters.strength,
         mask_source=work.mask_source,
         supplied_mask_sha256=work.mask_sha256,
+        mask_joined=work.mask_source == "label",
         pixel_version=job.parameters.pixel_version,
         code_version=code_version(),
         run_id=job.run_id,

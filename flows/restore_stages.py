@@ -96,7 +96,7 @@ def fetch(job: RestoreJob, work: PhotoWork) -> Fetched:
 
 
 def mend(job: RestoreJob, fetched: Fetched, restorer: Restorer, stopping: threading.Event) -> ScanResult:
-    """Restores the photo's pixels.
+    """Restores the photo's pixels; a label is joined with what the detector finds.
 
     Raises:
         FlowsError: `stopping` was set before it was done.
@@ -106,7 +106,8 @@ def mend(job: RestoreJob, fetched: Fetched, restorer: Restorer, stopping: thread
 
     parameters = job.parameters
     wanted = Wanted(mode=parameters.mode, strength=parameters.strength, tone=parameters.tone)
-    return restore_image(restorer, _stoppable(fetched.master, stopping), wanted, mask=fetched.mask)
+    image = _stoppable(fetched.master, stopping)
+    return restore_image(restorer, image, wanted, mask=fetched.mask, join=fetched.mask is not None)
 
 
 def _stoppable(image: OpenedImage, stopping: threading.Event) -> OpenedImage:

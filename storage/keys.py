@@ -48,6 +48,7 @@ class WorkParameters:
         output_format: the policy (``auto``), not the extension that came of it.
         pixel_version: raised whenever code changes pixels.
         mask_sha256: hash of the mask, where one was supplied or a label applies; None where it is detected.
+        mask_joined: whether that mask is joined with the detected one, as a label's is, or stands in its place.
     """
 
     weights_hash: str
@@ -57,6 +58,7 @@ class WorkParameters:
     output_format: OutputFormat = "auto"
     pixel_version: int = 1
     mask_sha256: str | None = None
+    mask_joined: bool = False
 
     def __post_init__(self) -> None:
         if not self.weights_hash:
@@ -75,10 +77,16 @@ class WorkParameters:
             )
         if self.mask_sha256 is not None:
             require_sha256(self.mask_sha256, "mask_sha256")
+        elif self.mask_joined:
+            raise WorkParametersError("mask_joined needs a mask; name its mask_sha256 too")
 
     def with_mask(self, mask_sha256: str) -> WorkParameters:
         """The same work with this mask in place of the detected one."""
-        return replace(self, mask_sha256=mask_sha256)
+        return replace(self, mask_sha256=mask_sha256, mask_joined=False)
+
+    def with_label(self, mask_sha256: str) -> WorkParameters:
+        """The same work with a label's mask joined with the detected one."""
+        return replace(self, mask_sha256=mask_sha256, mask_joined=True)
 
 
 def require_sha256(value: str, name: str) -> str:
@@ -89,11 +97,13 @@ def require_sha256(value: str, name: str) -> str:
 
 
 def work_hash(parameters: WorkParameters) -> str:
-    """SHA-256 of the canonical JSON of the parameters; the mask is left out where it is detected."""
+    """SHA-256 of the canonical JSON of the parameters; what is said of the mask is left out where it is detected."""
     document = asdict(parameters)
     document["strength"] = float(parameters.strength)  # 1 and 1.0 are the same work
     if parameters.mask_sha256 is None:
         del document["mask_sha256"]
+    if not parameters.mask_joined:
+        del document["mask_joined"]
     return sha256_hex(canonical_json(document))
 
 

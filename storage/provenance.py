@@ -25,7 +25,7 @@ def build_provenance(restoration: RestorationRecord, work: PhotoWork, parameters
     Raises:
         ProvenanceError: restoration, work and parameters do not belong together.
     """
-    wanted = parameters if work.mask_source != "label" else parameters.with_mask(str(work.mask_sha256))
+    wanted = parameters if work.mask_source != "label" else parameters.with_label(str(work.mask_sha256))
     if not restoration.work_hash == work.work_hash == work_hash(wanted):
         raise ProvenanceError(f"the work hash of photo {work.photo_sha256} does not follow from its parameters")
     if restoration.photo_sha256 != work.photo_sha256 or restoration.restored_sha256 is None:
@@ -50,7 +50,10 @@ def build_provenance(restoration: RestorationRecord, work: PhotoWork, parameters
             "output_format": parameters.output_format,
             "pixel_version": parameters.pixel_version,
         },
-        "mask": {"source": restoration.mask_source, "supplied_sha256": restoration.supplied_mask_sha256},
+        "mask": {
+            "source": restoration.mask_source, "supplied_sha256": restoration.supplied_mask_sha256,
+            "joined": restoration.mask_joined,
+        },
         "work_hash": restoration.work_hash,
         "outcome": restoration.outcome,
         "output_format": restoration.output_format,
@@ -97,10 +100,11 @@ def read_provenance(data: bytes) -> dict[str, Any]:
 
 def parameters_of(document: Mapping[str, Any]) -> WorkParameters:
     """The parameters that the restoration was made with: hand them in again to make it again."""
-    mask_sha256 = document["mask"]["supplied_sha256"]
+    mask = document["mask"]
     return WorkParameters(
-        weights_hash=document["release"]["weights_hash"], mask_sha256=mask_sha256, **document["parameters"]
-    )
+        weights_hash=document["release"]["weights_hash"], mask_sha256=mask["supplied_sha256"],
+        mask_joined=mask.get("joined", False), **document["parameters"],
+    )  # fmt: skip
 
 
 def restoration_of(document: Mapping[str, Any], *, provenance_key: str) -> RestorationRecord:
@@ -118,6 +122,7 @@ def restoration_of(document: Mapping[str, Any], *, provenance_key: str) -> Resto
         outcome=document["outcome"],
         mask_source=document["mask"]["source"],
         supplied_mask_sha256=document["mask"]["supplied_sha256"],
+        mask_joined=document["mask"].get("joined", False),
         output_format=document["output_format"],
         provenance_key=provenance_key,
         report=document["report"],

@@ -27,7 +27,9 @@ def held_bytes_of_each(pages: int) -> int:
     return max(HELD_BYTES // pages, _LEAST_HELD_BYTES)
 
 
-def restore_image(restorer: Restorer, image: OpenedImage, wanted: Wanted, *, mask: Scan | None = None) -> ScanResult:
+def restore_image(
+    restorer: Restorer, image: OpenedImage, wanted: Wanted, *, mask: Scan | None = None, join: bool = False
+) -> ScanResult:
     """Restores an image; its rows are put down as they come.
 
     Each page has a detection, a look and a tone of its own, and comes back as it was where nothing was to mend in it.
@@ -37,12 +39,13 @@ def restore_image(restorer: Restorer, image: OpenedImage, wanted: Wanted, *, mas
         image: opened.
         wanted: what is asked for.
         mask: (H, W) uint8 of `image.scan`, 255 where damaged; None: detected.
+        join: the mask is joined with the detected one; else it stands in its place.
 
     Raises:
         ConfigError: the mask is of another size.
     """
     if not image.pages:
-        return restorer.restore_scan(image.scan, wanted, mask=mask, icc_profile=image.icc_profile)
+        return restorer.restore_scan(image.scan, wanted, mask=mask, join=join, icc_profile=image.icc_profile)
     masks: tuple[Scan | None, ...] = (None,) * len(image.pages)
     if mask is not None:
         if mask.shape != image.scan.shape[:2]:
@@ -57,6 +60,7 @@ def restore_image(restorer: Restorer, image: OpenedImage, wanted: Wanted, *, mas
                     page.scan,
                     wanted,
                     mask=painted,
+                    join=join,
                     icc_profile=page.icc_profile,
                     held_bytes=held_bytes_of_each(len(image.pages)),
                 )
@@ -69,7 +73,7 @@ def restore_image(restorer: Restorer, image: OpenedImage, wanted: Wanted, *, mas
     restored, _ = stack_pictures([one.image for one in done], [page.icc_profile for page in image.pages])
     return ScanResult(
         image=image.scan if report.left_alone else restored,
-        mask=stack_masks([one.mask for one in done]) if mask is None else mask,
+        mask=stack_masks([one.mask for one in done]) if mask is None or join else mask,
         report=report,
         pages=tuple(done),
     )

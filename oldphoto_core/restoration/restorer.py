@@ -159,6 +159,7 @@ class Restorer:
         strength: float = 1.0,
         tone: ToneChoice = "correct",
         *,
+        join: bool = False,
         icc_profile: bytes | None = None,
         scale: int | None = None,
         uncertainty: bool = False,
@@ -168,6 +169,7 @@ class Restorer:
         Args:
             image: (H, W, 3) or (H, W), uint8 or uint16; at least 32 x 32. It is not written to.
             mask: (H, W), 1 where damaged (bool, or float in [0, 1]); None: detected.
+            join: the mask is joined with the detected one, and so it is given back; else it stands in its place.
             mode: `full` restores everything; `scratches` leaves each pixel outside the mask bit for bit.
             strength: 0 gives the input back, 1 the whole restoration.
             tone: `correct` undoes fading and toning; `keep` keeps the print's tone. `scratches` always keeps it.
@@ -183,7 +185,7 @@ class Restorer:
         if uncertainty:
             require_uncertainty(self.card)
         wanted = Wanted(mode=mode, strength=strength, tone=tone)
-        begun = self._begin(image, mask, wanted, icc_profile, scale)
+        begun = self._begin(image, mask, wanted, icc_profile, scale, join=join)
         result, found = np.empty_like(image), np.empty(image.shape[:2], np.float32)
         for part in begun.rows():
             rows = slice(part.top, part.top + len(part.after))
@@ -191,7 +193,7 @@ class Restorer:
         report = begun.report()
         if report.left_alone:
             result = image.copy()
-        shown = found if mask is None else checked_mask(mask)
+        shown = found if mask is None or join else checked_mask(mask)
         expected = self._uncertainty(image, result, shown, icc_profile, report.working_scale) if uncertainty else None
         return RestorationResult(image=result, mask=shown, report=report, uncertainty=expected)
 
@@ -209,6 +211,7 @@ class Restorer:
         wanted: Wanted,
         *,
         mask: Scan | None = None,
+        join: bool = False,
         icc_profile: bytes | None = None,
         scale: int | None = None,
         held_bytes: int = HELD_BYTES,
@@ -217,7 +220,7 @@ class Restorer:
 
         Up to `held_bytes` the restored rows stay in memory.
         """
-        begun = self.begin(scan, wanted, mask=mask, icc_profile=icc_profile, scale=scale)
+        begun = self.begin(scan, wanted, mask=mask, join=join, icc_profile=icc_profile, scale=scale)
         image = RowSpool(scan.shape, scan.dtype, held_bytes=held_bytes)
         found = RowSpool(scan.shape[:2], np.uint8, held_bytes=held_bytes)
         try:
@@ -233,7 +236,7 @@ class Restorer:
             image.close()
         return ScanResult(
             image=scan if report.left_alone else image,
-            mask=found if mask is None else mask,
+            mask=found if mask is None or join else mask,
             report=report,
             spools=(image, found),
         )
@@ -256,6 +259,7 @@ class Restorer:
         wanted: Wanted,
         *,
         mask: Scan | None = None,
+        join: bool = False,
         icc_profile: bytes | None = None,
         scale: int | None = None,
     ) -> ScanRestoration:
@@ -265,7 +269,7 @@ class Restorer:
             scan: where its rows come from.
             wanted: what is asked for.
             mask: (H, W) uint8, 255 where damaged; None: detected.
-            icc_profile, scale: as in `restore`.
+            join, icc_profile, scale: as in `restore`.
 
         Raises:
             ConfigError: the mask is of another size.
@@ -279,17 +283,25 @@ class Restorer:
             wanted,
             tile_px=self.tile_px,
             mask=mask,
+            join=join,
             colour=WorkingColour.of(icc_profile, channels=1 if len(scan.shape) == 2 else 3),
             scale=scale,
         )
 
     def _begin(
-        self, image: np.ndarray, mask: np.ndarray | None, wanted: Wanted, icc: bytes | None, scale: int | None
+        self,
+        image: np.ndarray,
+        mask: np.ndarray | None,
+        wanted: Wanted,
+        icc: bytes | None,
+        scale: int | None,
+        *,
+        join: bool = False,
     ) -> ScanRestoration:
         scan = ArrayScan(checked(image))
         codes = None if mask is None else np.rint(checked_mask(mask, image.shape[:2]) * 255).astype(np.uint8)
         given = None if codes is None else ArrayScan(codes)
-        return self.begin(scan, wanted, mask=given, icc_profile=icc, scale=scale)
+        return self.begin(scan, wanted, mask=given, join=join, icc_profile=icc, scale=scale)
 
 
 def _choose_device(device: str) -> torch.device:

@@ -74,6 +74,7 @@ class ScanRestoration:
         *,
         tile_px: int | None,
         mask: Scan | None,
+        join: bool,
         colour: WorkingColour,
         scale: int | None,
     ) -> None:
@@ -85,6 +86,7 @@ class ScanRestoration:
             raise ConfigError(f"scale: expected a whole number from 1 to {LARGEST_SCALE}, found {scale}")
         self.scale = snapshot_scale(scan) if scale is None else scale
         self._given = None if mask is None else reduced_mask(mask, self.scale)
+        self._detects = mask is None or join
         self._photo = working_photo(scan, colour, self.scale)
         self._found: Survey | None = None
         self._fine: FineMarks | None = None
@@ -104,9 +106,10 @@ class ScanRestoration:
                     self._networks,
                     tile_px=self._tile_px,
                     mask=self._given,
+                    join=self._detects,
                     grey=len(self._scan.shape) == 2,
                 )
-                if isinstance(self._photo, ReducedPhoto) and self._given is None:
+                if isinstance(self._photo, ReducedPhoto) and self._detects:
                     self._mend_fine_scratches(self._photo, found)
                 self._found = found
             except (MemoryError, RuntimeError) as error:

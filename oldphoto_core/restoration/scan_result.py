@@ -15,7 +15,7 @@ class ScanResult:
 
     Attributes:
         image: of the scan's shape and dtype; the scan itself where it was left alone.
-        mask: (H, W) uint8, 255 times the probability of structured damage, or the mask that was given.
+        mask: (H, W) uint8, 255 times the probability of structured damage, the mask that was given, or both joined.
         report: what was done.
         spools: where the rows lie.
         pages: where several were restored, what came of each; `image` and `mask` are then all of them below each other.

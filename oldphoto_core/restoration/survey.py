@@ -31,8 +31,9 @@ class Survey:
     """What is known of a photo before it is restored.
 
     Attributes:
-        mask: (H, W) uint8 of the working photo, 255 times the probability of damage, or the mask that was given.
-        detected: whether the mask is the detector's.
+        mask: (H, W) uint8 of the working photo, 255 times the probability of damage, the mask that was given, or the
+            larger of both.
+        detected: whether the detector had a say in the mask.
         glance: the look at the whole photo; None in `paper`.
         monochrome: `no`, `neutral` or `toned`.
         small: (h, w, 3) float32 in [0, 1], the photo averaged to at most 512 pixels.
@@ -55,7 +56,13 @@ class Survey:
 
 
 def survey(
-    photo: WorkingPhoto, networks: Networks, *, tile_px: int | None, mask: np.ndarray | None = None, grey: bool = False
+    photo: WorkingPhoto,
+    networks: Networks,
+    *,
+    tile_px: int | None,
+    mask: np.ndarray | None = None,
+    join: bool = False,
+    grey: bool = False,
 ) -> Survey:
     """Goes through a photo once.
 
@@ -64,34 +71,38 @@ def survey(
         networks: of the release.
         tile_px: side of a tile's core at most.
         mask: (H, W) uint8 of working pixels; None: it is detected.
+        join: what the detector finds is added to the mask, which is then as damaged as what it is sure of.
         grey: whether the scan has one channel.
     """
     gathered = _Gathered(photo.height, photo.width)
-    found = np.empty((photo.height, photo.width), np.uint8) if mask is None else mask
+    detects = mask is None or join
+    found = np.empty((photo.height, photo.width), np.uint8) if mask is None or join else mask
     reach = networks.detector_reach_px
     step = max(1, _BLOCK_PIXELS // photo.width)
     rows_of_tiles = plan_tiles(
         photo.height,
         photo.width,
-        core_px=None if mask is None and reach is None else tile_px,
-        halo_px=0 if mask is not None else reach or 0,
+        core_px=None if detects and reach is None else tile_px,
+        halo_px=(reach or 0) if detects else 0,
         stride=networks.stride,
     )
     for row in rows_of_tiles:
         top, bottom = row[0].core[0], row[0].core[2]
         codes = photo.codes(row[0].read[0], min(row[0].read[2], photo.height))[top - row[0].read[0] :]
-        if mask is None:
+        if detects:
             for tile, piece in tiles_with_pieces(photo, row):
                 found[top:bottom, tile.columns] = np.rint(tile.core_of(networks.detect(piece)) * 255)
+            if mask is not None:
+                np.maximum(found[top:bottom], mask[top:bottom], out=found[top:bottom])
         for start in range(top, bottom, step):
             end = min(start + step, bottom)
             probability = found[start:end].astype(np.float32) / 255
             rows = photo.seen(codes[start - top : end - top])
-            gathered.add(start, rows, probability if mask is not None else networks.acted_on(probability))
+            gathered.add(start, rows, networks.acted_on(probability) if detects else probability)
     small, small_mask = gathered.small()
     return Survey(
         mask=found,
-        detected=mask is None,
+        detected=detects,
         glance=networks.glance(*gathered.thumbnail()),
         monochrome=gathered.monochrome(small, grey=grey),
         small=small,

@@ -13,6 +13,7 @@ from storage.catalog.audit_methods import AuditMethods
 from storage.catalog.engine import BUSY_TIMEOUT_S, open_engine
 from storage.catalog.history_methods import HistoryMethods
 from storage.catalog.keeping_methods import KeepingMethods
+from storage.catalog.label_methods import LabelMethods
 from storage.catalog.recent_runs import RecentRunMethods
 from storage.catalog.record_methods import RecordMethods
 from storage.catalog.review_methods import ReviewMethods
@@ -24,7 +25,7 @@ from storage.urls import masked_url
 
 class Catalogue(
     AuditMethods, HistoryMethods, KeepingMethods, ArchiveMethods, WorkMethods, ReviewMethods, RecentRunMethods,
-    RecordMethods,
+    LabelMethods, RecordMethods,
 ):  # fmt: skip
     """One open catalogue; safe to use from several threads. Close it, or use it in a ``with``."""
 

@@ -1,21 +1,21 @@
-"""The catalogue's methods about what surrounds the work: runs, releases, labels, events, endpoints."""
+"""The catalogue's methods about what surrounds the work: runs, releases, events, endpoints."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from storage.catalog import event_queries, label_queries, release_queries, run_queries
+from storage.catalog import event_queries, release_queries, run_queries
 from storage.catalog.event_queries import identified
 from storage.catalog.transactions import Transactions
-from storage.records import EventRecord, LabelRecord, ReleaseRecord, RunRecord
+from storage.records import EventRecord, ReleaseRecord, RunRecord
 
 if TYPE_CHECKING:
     from storage.reports.model import RunReport
 
 
 class RecordMethods(Transactions):
-    """Runs, model releases, labels, events, and what was found out about object stores."""
+    """Runs, model releases, events, and what was found out about object stores."""
 
     def register_release(
         self, release: ReleaseRecord, *, activate_if_first: bool = True, agent: str = "oldphoto"
@@ -38,14 +38,6 @@ class RecordMethods(Transactions):
     def releases(self) -> list[ReleaseRecord]:
         """All releases, oldest first."""
         return self.read(release_queries.releases)
-
-    def record_labels(self, labels: Sequence[LabelRecord]) -> int:
-        """Records labels with an event each; gives the number that are new."""
-        return self.write(label_queries.record_labels, labels)
-
-    def latest_labels(self, photos: Collection[str] | None = None) -> dict[str, LabelRecord]:
-        """The label that applies to each photo (its latest), by photo SHA-256."""
-        return self.read(label_queries.latest_labels, photos)
 
     def record_event(self, event: EventRecord) -> None:
         """Appends one event."""

@@ -95,7 +95,7 @@ def set_aside_work(
     found = []
     for source_key, error, aside_hash, mask_sha256 in connection.execute(statement):
         labelled = mask_sha256 is not None and parameters.mask_sha256 is None
-        if aside_hash == work_hash(parameters.with_mask(mask_sha256) if labelled else parameters):
+        if aside_hash == work_hash(parameters.with_label(mask_sha256) if labelled else parameters):
             found.append((source_key, error))
     return found
 
@@ -130,7 +130,7 @@ def _plainly_undone(collection_id: int | None, parameters: WorkParameters) -> sa
     settled = sa.select(r.id).where(r.photo_id == photo.c.id, r.work_hash == work_hash(parameters), _is_settled())
     undone = sa.and_(~settled.correlate(photo).exists(), _restorable(collection_id))
     if parameters.mask_sha256 is None:
-        labels = sa.select(label.c.id).where(label.c.photo_id == photo.c.id)
+        labels = sa.select(label.c.id).where(label.c.photo_id == photo.c.id, label.c.reviewed == 1)
         undone = sa.and_(undone, ~labels.correlate(photo).exists())
     return undone
 
@@ -165,7 +165,7 @@ def _labelled_work(
     )
     wanted: dict[int, dict[str, Any]] = {
         photo_id: {
-            "work_hash": work_hash(parameters.with_mask(mask_sha256)),
+            "work_hash": work_hash(parameters.with_label(mask_sha256)),
             "mask_source": "label",
             "mask_sha256": mask_sha256,
             "label_mask_key": mask_key,
@@ -218,7 +218,7 @@ def record_restorations(
         record = unique[key]
         row = {name: getattr(record, name) for name in _RECORDED}
         row |= {"photo_id": ids[record.photo_sha256], "report": json_text(record.report)}
-        row["needs_review"] = int(record.needs_review)
+        row |= {"needs_review": int(record.needs_review), "mask_joined": int(record.mask_joined)}
         row["finished_at"] = record.finished_at or now
         row["set_aside_at"] = now if tries_limit is not None and record.tries >= tries_limit else None
         rows.append(row)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from storage.catalog.archive_words import ARCHIVE_WORDS
 from storage.catalog.event_words import EVENT_WORDS
+from storage.catalog.label_words import LABEL_WORDS
 from storage.catalog.work_words import RESTORATION_WORDS, WORK_WORDS
 from storage.records import FIDELITY
 
@@ -16,7 +17,7 @@ _EVENT = EVENT_WORDS["event"][1]
 _EVENT_OBJECT = EVENT_WORDS["event_object"][1]
 _TRAINING = WORK_WORDS["training_run"][1]
 _RELEASE = WORK_WORDS["model_release"][1]
-_LABEL = WORK_WORDS["label"][1]
+_LABEL = LABEL_WORDS["label"][1]
 _VERDICT = "Verdict of its latest review: accepted, rejected, needs label; null where none."
 
 
@@ -46,8 +47,8 @@ VIEW_WORDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
             **_restoration("outcome", "error", "tries", "set_aside_at", "release", "weights_hash"),
             "release_status": "Status of that release today: candidate, active or retired.",
             **_restoration(
-                "work_hash", "mode", "tone", "strength", "mask_source", "supplied_mask_sha256", "output_format",
-                "pixel_version",
+                "work_hash", "mode", "tone", "strength", "mask_source", "supplied_mask_sha256", "mask_joined",
+                "output_format", "pixel_version",
             ),
             **_PHOTO,
             "icc_profile_name": ARCHIVE_WORDS["photo"][1]["icc_profile_name"],
@@ -77,8 +78,8 @@ VIEW_WORDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
                 name: _of_latest(name)
                 for name in (
                     "release", "work_hash", "mode", "tone", "strength", "mask_source", "supplied_mask_sha256",
-                    "mask_coverage", "change_outside_mask", "mean_change", "restored_key", "restored_sha256",
-                    "preview_key", "needs_review", "review_reasons",
+                    "mask_joined", "mask_coverage", "change_outside_mask", "mean_change", "restored_key",
+                    "restored_sha256", "preview_key", "needs_review", "review_reasons",
                 )
             },
             "latest_verdict": _VERDICT,
@@ -86,15 +87,15 @@ VIEW_WORDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
         },
     ),
     "restoration_stale": (
-        "Photos whose latest restoration is not by the active release, or is from before their latest label.",
+        "Photos whose latest restoration is not by the active release, or is without their latest reviewed label.",
         {
             "photo_sha256": "SHA-256 of the photo's master file.",
             "restoration_id": "Id of its latest restoration.",
             "release": RESTORATION_WORDS["release"],
             "active_release": "Name of the release that is active today; null where none is.",
             "by_release": "1 where another release is active today, else 0.",
-            "by_label": "1 where a label came after the restoration, or with it, and was not used, else 0.",
-            "latest_label_at": "When that label was painted; null where there is none.",
+            "by_label": "1 where a reviewed label was not used, or not joined with the detected mask, else 0.",
+            "latest_label_at": "When that label was painted; null where by_label is 0.",
             **_restoration("finished_at", "day"),
         },
     ),

@@ -14,7 +14,8 @@ SELECT r.id AS restoration_id,
        (SELECT COUNT(*) FROM source_object AS o WHERE o.photo_id = p.id) AS source_count,
        r.outcome, r.error, r.tries, r.set_aside_at, r.release, r.weights_hash,
        m.status AS release_status, r.work_hash,
-       r.mode, r.tone, r.strength, r.mask_source, r.supplied_mask_sha256, r.output_format, r.pixel_version,
+       r.mode, r.tone, r.strength, r.mask_source, r.supplied_mask_sha256, r.mask_joined,
+       r.output_format, r.pixel_version,
        p.format, p.height, p.width, p.channels, p.bit_depth, p.icc_profile_name, p.state AS photo_state,
        r.mask_coverage, r.change_outside_mask, r.mean_change,
        r.delta_e_mean, r.delta_e_p95, r.tone_free_delta_e_mean, r.tone_free_delta_e_p95, r.gradient_correlation,
@@ -49,6 +50,7 @@ SELECT p.id AS photo_id,
        (SELECT COUNT(*) FROM source_object AS o WHERE o.photo_id = p.id AND o.status = 'registered') AS source_count,
        r.id AS restoration_id,
        r.outcome, r.release, r.work_hash, r.mode, r.tone, r.strength, r.mask_source, r.supplied_mask_sha256,
+       r.mask_joined,
        r.mask_coverage, r.change_outside_mask, r.mean_change, r.restored_key, r.restored_sha256, r.preview_key,
        r.needs_review, r.review_reasons,
        (SELECT v.verdict FROM review AS v WHERE v.restoration_id = r.id
@@ -66,21 +68,21 @@ RESTORATION_STALE = """
 CREATE VIEW restoration_stale AS
 SELECT l.photo_sha256, l.restoration_id, l.release, a.name AS active_release,
        CASE WHEN a.name IS NOT NULL AND a.name <> l.release THEN 1 ELSE 0 END AS by_release,
-       CASE WHEN b.id IS NOT NULL AND (l.supplied_mask_sha256 IS NULL OR l.supplied_mask_sha256 <> b.mask_sha256)
-            THEN 1 ELSE 0 END AS by_label,
+       CASE WHEN b.id IS NOT NULL THEN 1 ELSE 0 END AS by_label,
        b.labelled_at AS latest_label_at,
        l.finished_at, l.day
   FROM photo_latest AS l
   LEFT JOIN model_release AS a ON a.status = 'active'
   LEFT JOIN label AS b ON b.id = (
        SELECT x.id FROM label AS x
-        WHERE x.photo_id = l.photo_id ORDER BY x.labelled_at DESC, x.id DESC LIMIT 1)
-   AND b.labelled_at >= l.finished_at
+        WHERE x.photo_id = l.photo_id AND x.reviewed = 1 ORDER BY x.labelled_at DESC, x.id DESC LIMIT 1)
+   AND (l.mask_source = 'detected'
+     OR (l.mask_source = 'label' AND (l.supplied_mask_sha256 <> b.mask_sha256 OR l.mask_joined = 0))
+     OR (l.mask_source = 'supplied' AND l.supplied_mask_sha256 <> b.mask_sha256 AND b.labelled_at >= l.finished_at))
  WHERE l.restoration_id IS NOT NULL
-   AND ((a.name IS NOT NULL AND a.name <> l.release)
-     OR (b.id IS NOT NULL AND (l.supplied_mask_sha256 IS NULL OR l.supplied_mask_sha256 <> b.mask_sha256)))
+   AND ((a.name IS NOT NULL AND a.name <> l.release) OR b.id IS NOT NULL)
 """
-"""Photos whose latest restoration is not by the active release, or is from before their latest label."""
+"""Photos whose latest restoration is not by the active release, or is without their latest reviewed label."""
 
 RELEASE_LINEAGE = """
 CREATE VIEW release_lineage AS

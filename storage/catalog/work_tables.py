@@ -1,4 +1,4 @@
-"""Tables of the work done on photos: runs, releases, restorations, labels, training, reviews, publications, leases."""
+"""Tables of the work done on photos: runs, releases, restorations, training, reviews, publications, leases."""
 
 from __future__ import annotations
 
@@ -103,6 +103,7 @@ restoration = Table(
     *(Column(name, Float(53)) for name in FIDELITY),
     Column("needs_review", Integer, nullable=False, server_default=text("0")),
     Column("review_reasons", Text),
+    Column("mask_joined", Integer, nullable=False, server_default=text("0")),
     day("finished_at"),
     UniqueConstraint("photo_id", "work_hash"),
     Index("ix_restoration_set_aside", "photo_id", "work_hash",
@@ -124,20 +125,6 @@ restoration = Table(
     CheckConstraint("outcome = 'failed' OR (restored_key IS NOT NULL AND restored_sha256 IS NOT NULL "
                     "AND provenance_key IS NOT NULL)", name="derivatives_named"),
     CheckConstraint("mask_source = 'detected' OR supplied_mask_sha256 IS NOT NULL", name="mask_named"),
-)  # fmt: skip
-
-label = Table(
-    "label", metadata, row_id(),
-    reference("photo_id", "photo.id"),
-    Column("mask_key", Text, nullable=False),
-    Column("mask_sha256", Text, nullable=False),
-    Column("author", Text, nullable=False),
-    Column("tool", Text, nullable=False),
-    Column("coverage", Float(53), nullable=False),
-    Column("labelled_at", Text, nullable=False),
-    day("labelled_at"),
-    UniqueConstraint("photo_id", "mask_sha256"),
-    CheckConstraint("coverage >= 0 AND coverage <= 1", name="coverage"),
 )  # fmt: skip
 
 dataset_snapshot = Table(

@@ -13,8 +13,9 @@ RESTORATION_WORDS: Mapping[str, str] = {
     "mode": "full (the whole photo) or scratches (pixels outside the mask stay as they are, bit for bit).",
     "tone": "correct (fading and casts mended) or keep (tones as they were).",
     "strength": "How much of the restoration was blended in, from 0 to 1.",
-    "mask_source": "Where the mask is from: detected by the release, supplied with the command, or a person's label.",
+    "mask_source": "Where the mask is from: detected, supplied with the command, or a label that is joined with it.",
     "supplied_mask_sha256": "SHA-256 of the supplied mask or the label's; null where it was detected.",
+    "mask_joined": "1 where the label's mask was joined with the detected one, else 0.",
     "output_format": "Extension of the restored file: tif, png or jpg; null where it failed.",
     "pixel_version": "Version of the code as far as it changes pixels.",
     "outcome": "restored, unchanged (nothing was found to mend) or failed.",
@@ -102,20 +103,6 @@ WORK_WORDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "restoration": (
         "One work on one photo and what came of it: unique on photo and work hash. The first result stays.",
         {"id": ROW_ID, "photo_id": "The photo that was restored.", **RESTORATION_WORDS},
-    ),
-    "label": (
-        "A mask of scratches that a person painted for a photo; its latest applies to the next restoration.",
-        {
-            "id": ROW_ID,
-            "photo_id": "The photo it was painted for.",
-            "mask_key": "Key of the mask in the labels store, 1 where damaged.",
-            "mask_sha256": "SHA-256 of the mask file.",
-            "author": "Who painted it.",
-            "tool": "With what program.",
-            "coverage": "Share of the pixels that it marks, 0 to 1.",
-            "labelled_at": "When it was painted, or recorded where that was not told.",
-            "day": day_of("labelled_at"),
-        },
     ),
     "dataset_snapshot": (
         "An unchangeable list of what a training run saw.",

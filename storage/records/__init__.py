@@ -14,8 +14,8 @@ from storage.records.events import (
     RunRecord,
     utc_text,
 )
+from storage.records.labels import LabelAnnotation, LabelRecord, LabelRow, NamedPhoto
 from storage.records.photos import (
-    LabelRecord,
     MaskSource,
     PhotoRecord,
     PhotoWork,
@@ -46,9 +46,12 @@ __all__ = [
     "EventRecord",
     "EventType",
     "KnownObject",
+    "LabelAnnotation",
     "LabelRecord",
+    "LabelRow",
     "ListingProblem",
     "MaskSource",
+    "NamedPhoto",
     "ObjectStatus",
     "Outcome",
     "PhotoRecord",

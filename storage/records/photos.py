@@ -1,4 +1,4 @@
-"""One content: what it is, what is to be done with it, and what a person painted on it."""
+"""One content: what it is, and what is to be done with it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class PhotoWork:
     Attributes:
         work_hash: what the result will be recorded under.
         sources: its registered objects in the collections asked for, oldest first.
-        mask_source: ``label`` where a label applies, ``supplied`` where the parameters carry a mask.
+        mask_source: ``label`` where a label applies, whose mask is joined with the detected one; ``supplied`` where
+            the parameters carry a mask.
         label_mask_key: key of the label's mask in the labels store.
     """
 
@@ -64,16 +65,3 @@ class PhotoWork:
     def collection_url(self) -> str:
         """URL of the first source's collection."""
         return self.sources[0].collection_url
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelRecord:
-    """A scratch mask for a photo, painted by a person."""
-
-    photo_sha256: str
-    mask_key: str
-    mask_sha256: str
-    author: str
-    tool: str
-    coverage: float
-    labelled_at: str | None = None

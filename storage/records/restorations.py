@@ -22,6 +22,7 @@ class RestorationRecord:
     """One attempt at one work; ``failed`` needs ``error``, the others ``restored_key`` and ``restored_sha256``.
 
     Attributes:
+        mask_joined: whether the label's mask was joined with the detected one, or stood in its place.
         output_format: the extension that came out: tif, png or jpg.
         report: further figures of core's report, kept as JSON.
         run_id: the run of this catalogue; flow_run_id: Prefect's.
@@ -42,6 +43,7 @@ class RestorationRecord:
     strength: float = 1.0
     mask_source: MaskSource = "detected"
     supplied_mask_sha256: str | None = None
+    mask_joined: bool = False
     output_format: str | None = None
     pixel_version: int = 1
     error: str | None = None

@@ -193,7 +193,7 @@ def _restoration(
 ) -> tuple[Any, ...]:
     mask = archive.mask_of(number) if which and number % 400 == 5 else None
     if mask is not None:
-        parameters = parameters.with_mask(mask)
+        parameters = parameters.with_label(mask)
     elif which and number % 50 == 7:  # done once more by the old release, in another way
         which, parameters = 0, WorkParameters(weights_hash=WEIGHTS[0], mode="scratches")
     done, result = _work_hash(parameters), sha(f"restored {id_}")
@@ -209,7 +209,7 @@ def _restoration(
                  sha(f"p {id_}"), keys.provenance)  # fmt: skip
     night = number // NIGHT
     return (id_, number + 1, done, RELEASES[which], parameters.weights_hash, parameters.mode, "correct",
-            parameters.strength, "label" if mask else "detected", mask, "tif", 1, outcome,
+            parameters.strength, "label" if mask else "detected", mask, int(parameters.mask_joined), "tif", 1, outcome,
             "out of memory" if is_failed else None, *names, number % 997 / 9970, 0.02, 0.03,
             '{"tiles": 12, "scale": 2.0, "damage": "scratches"}', 1.5, 12.0, "cpu", "float32", "0.1.0",
             f"run-{year}-{night:04}", _at(night, 23, number % NIGHT, year))  # fmt: skip
@@ -315,8 +315,8 @@ _TABLES = (
                       "first_seen_at last_seen_at listing_id", _objects),
     ("label", "id photo_id mask_key mask_sha256 author tool coverage labelled_at", _labels),
     ("restoration", "id photo_id work_hash release weights_hash mode tone strength mask_source supplied_mask_sha256 "
-                    "output_format pixel_version outcome error restored_key restored_sha256 mask_key mask_sha256 "
-                    "difference_key difference_sha256 preview_key preview_sha256 provenance_key mask_coverage "
+                    "mask_joined output_format pixel_version outcome error restored_key restored_sha256 mask_key "
+                    "mask_sha256 difference_key difference_sha256 preview_key preview_sha256 provenance_key mask_coverage "
                     "change_outside_mask mean_change report seconds megapixels device precision code_version run_id "
                     "finished_at", _restorations),
     ("dataset_snapshot", "id sha256 manifest_key photo_count label_count created_at", _snapshots),

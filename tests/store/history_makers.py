@@ -182,6 +182,7 @@ def _restorations(connection: Connection) -> None:
             "photo_id": _photo_id(made["of"]), "work_hash": sha(f"{made['of']} {made['release']}"),
             "release": made["release"], "weights_hash": WEIGHTS[made["release"]], "mode": "full", "tone": "correct",
             "strength": 1.0, "mask_source": made.get("mask_source", "detected"), "pixel_version": 1,
+            "mask_joined": int("mask" in made),
             "supplied_mask_sha256": sha(made["mask"]) if "mask" in made else None, "report": "{}",
             "outcome": "failed" if failed else made.get("outcome", "restored"), "error": made.get("error"),
             "run_id": OCTOBER if old else BROKEN if failed else NOVEMBER, "flow_run_id": "f1" if old else "f2",
@@ -212,6 +213,11 @@ def _people(connection: Connection) -> None:
         {"photo_id": 4, "mask_key": "labels/plate-1.png", "mask_sha256": sha("mask of plate 1"), "author": "Grace",
          "tool": "napari 0.6", "coverage": 0.149, "labelled_at": "2026-10-20T10:00:00Z"},
         {"photo_id": 2, "mask_key": "labels/harbour.png", "mask_sha256": sha("mask of harbour"), "author": "Grace",
+         "tool": "napari 0.6", "coverage": 0.09, "labelled_at": "2026-11-10T10:00:00Z"},
+    )  # fmt: skip
+    _add(
+        connection, tables.label_annotation,
+        {"label_id": 2, "mask_key": "labels/harbour.png", "mask_sha256": sha("mask of harbour"), "author": "Grace",
          "tool": "napari 0.6", "coverage": 0.09, "labelled_at": "2026-11-10T10:00:00Z"},
     )  # fmt: skip
     verdicts = (

@@ -47,7 +47,7 @@ with Catalogue.open(url) as catalogue:
         dice.shuffle(works)
         mine = catalogue.claim_work(works, holder=name, ttl_s=60)
         catalogue.renew_lease([f"restoration/{w.photo_sha256}/{w.work_hash}" for w in works], holder=name, ttl_s=60)
-        records = [restored(w.source_key, PARAMETERS.with_mask(w.mask_sha256) if w.mask_sha256 else PARAMETERS,
+        records = [restored(w.source_key, PARAMETERS.with_label(w.mask_sha256) if w.mask_sha256 else PARAMETERS,
                             run_id=name, mask_source=w.mask_source, supplied_mask_sha256=w.mask_sha256) for w in mine]
         done += len(catalogue.record_restorations(records))
         catalogue.release_work(mine, holder=name)

@@ -29,6 +29,8 @@ def test_work_hash_is_the_one_of_the_first_release() -> None:
     assert work_hash(BASE) == sha(document)
     with_mask = document.replace('{"mode"', f'{{"mask_sha256":"{sha("mask")}","mode"')
     assert work_hash(BASE.with_mask(sha("mask"))) == sha(with_mask)
+    with_label = with_mask.replace('"mask_sha256"', '"mask_joined":true,"mask_sha256"')
+    assert work_hash(BASE.with_label(sha("mask"))) == sha(with_label)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,7 @@ def test_work_hash_is_the_one_of_the_first_release() -> None:
         WorkParameters(weights_hash="w", output_format="tif"),
         WorkParameters(weights_hash="w", pixel_version=2),
         BASE.with_mask(sha("mask")),
+        BASE.with_label(sha("mask")),
     ],
 )
 def test_every_parameter_is_in_the_work_hash(other: WorkParameters) -> None:
@@ -64,6 +67,7 @@ def test_strength_one_is_the_same_work_as_an_integer_or_a_float() -> None:
         {"output_format": "gif"},
         {"mode": "scratches", "output_format": "jpg"},
         {"mask_sha256": "abc"},
+        {"mask_joined": True},
     ],
 )
 def test_parameters_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:

@@ -55,13 +55,24 @@ def test_a_document_gives_back_parameters_and_record(parameters: WorkParameters,
 
 def test_a_label_applies_to_the_photos_own_work() -> None:
     """The parameters are the run's; the work carries the label's mask."""
-    labelled = PARAMETERS.with_mask(sha("m1"))
+    labelled = PARAMETERS.with_label(sha("m1"))
     work = replace(work_for(labelled), mask_source="label")
-    record = restored("a.jpg", labelled, mask_source="label", supplied_mask_sha256=sha("m1"))
-    assert read_provenance(provenance_bytes(build_provenance(record, work, PARAMETERS)))["mask"] == {
-        "source": "label",
-        "supplied_sha256": sha("m1"),
-    }
+    record = restored("a.jpg", labelled, mask_source="label", supplied_mask_sha256=sha("m1"), mask_joined=True)
+    document = read_provenance(provenance_bytes(build_provenance(record, work, PARAMETERS)))
+    assert document["mask"] == {"source": "label", "supplied_sha256": sha("m1"), "joined": True}
+    assert parameters_of(document) == labelled
+
+
+def test_a_document_of_a_label_in_the_detectors_place_is_read_as_it_was_meant() -> None:
+    """Written before labels were joined with the detected mask, and so without a word on it."""
+    replaced = PARAMETERS.with_mask(sha("m1"))
+    work = replace(work_for(replaced), mask_source="supplied")
+    record = restored("a.jpg", replaced, mask_source="label", supplied_mask_sha256=sha("m1"))
+    document = build_provenance(record, work, replaced)
+    del document["mask"]["joined"]
+    found = read_provenance(provenance_bytes(document))
+    assert parameters_of(found) == replaced
+    assert restoration_of(found, provenance_key=str(record.provenance_key)) == record
 
 
 def test_what_does_not_belong_together_is_refused() -> None:

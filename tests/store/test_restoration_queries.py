@@ -152,8 +152,8 @@ def test_a_label_makes_new_work_with_its_mask(catalogue: Catalogue) -> None:
     assert catalogue.record_labels([label("b.jpg", "m1", labelled_at="2026-01-01T00:00:00Z")]) == 0
     (work,) = catalogue.photos_to_restore(None, PARAMETERS)
     assert (work.source_key, work.mask_source, work.label_mask_key) == ("b.jpg", "label", "m1.png")
-    assert work.work_hash == work_hash(PARAMETERS.with_mask(sha("m1")))
-    labelled = PARAMETERS.with_mask(sha("m1"))
+    assert work.work_hash == work_hash(PARAMETERS.with_label(sha("m1")))
+    labelled = PARAMETERS.with_label(sha("m1"))
     catalogue.record_restorations([restored("b.jpg", labelled, mask_source="label", supplied_mask_sha256=sha("m1"))])
     assert wanted(catalogue) == []
     assert catalogue.count_done(None, PARAMETERS) == 2
@@ -219,8 +219,8 @@ def test_views_tell_latest_and_stale(catalogue: Catalogue) -> None:
     catalogue.record_labels([label("b.jpg", "m1", labelled_at="2026-01-02T00:00:00Z")])
     assert rows(catalogue, stale) == [(sha("b.jpg"), 0, 1)]
     mended = restored(
-        "b.jpg", PARAMETERS.with_mask(sha("m1")), mask_source="label", supplied_mask_sha256=sha("m1"),
-        finished_at="2026-01-02T00:00:00Z",
+        "b.jpg", PARAMETERS.with_label(sha("m1")), mask_source="label", supplied_mask_sha256=sha("m1"),
+        mask_joined=True, finished_at="2026-01-02T00:00:00Z",
     )  # fmt: skip
     catalogue.record_restorations([mended])
     assert rows(catalogue, stale) == []
