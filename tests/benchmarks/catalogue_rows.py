@@ -316,9 +316,9 @@ _TABLES = (
     ("label", "id photo_id mask_key mask_sha256 author tool coverage labelled_at", _labels),
     ("restoration", "id photo_id work_hash release weights_hash mode tone strength mask_source supplied_mask_sha256 "
                     "mask_joined output_format pixel_version outcome error restored_key restored_sha256 mask_key "
-                    "mask_sha256 difference_key difference_sha256 preview_key preview_sha256 provenance_key mask_coverage "
-                    "change_outside_mask mean_change report seconds megapixels device precision code_version run_id "
-                    "finished_at", _restorations),
+                    "mask_sha256 difference_key difference_sha256 preview_key preview_sha256 provenance_key "
+                    "mask_coverage change_outside_mask mean_change report seconds megapixels device precision "
+                    "code_version run_id finished_at", _restorations),
     ("dataset_snapshot", "id sha256 manifest_key photo_count label_count created_at", _snapshots),
     ("dataset_snapshot_label", "snapshot_id label_id", _snapshot_labels),
     ("training_run", "id stage configuration snapshot_id status metrics started_at finished_at", _training_runs),
