@@ -1,7 +1,8 @@
-"""Discriminators: patches of images at several scales, and the latent one that tells old from synthetic (eqs. 2-3)."""
+"""Discriminators: patches of images at several scales, and the latent ones that tell old from synthetic (eqs. 2-3)."""
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -27,6 +28,30 @@ class LatentDiscriminator(PatchDiscriminator):
 
     def __init__(self, latent_channels: int, *, filters: int = 64) -> None:
         super().__init__(inputs=latent_channels, filters=filters, layers=3, scales=1)
+
+
+class PooledDiscriminator(nn.Module):
+    """Tells Z_R from Z_X by each channel's mean and deviation over a crop: what instance norm hides from the other one.
+
+    Both kinds go through it as one batch, whose own statistics bring the channels to one scale.
+    """
+
+    def __init__(self, latent_channels: int, *, width: int = 128) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.BatchNorm1d(2 * latent_channels, affine=False, track_running_stats=False),
+            nn.Linear(2 * latent_channels, width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(width, width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(width, 1),
+        )
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Gives logits (B, 1) of latents (B, C, h, w)."""
+        flat = latents.float().flatten(2)
+        deviation = (flat.var(2, unbiased=False) + 1e-6).log()
+        return self.layers(torch.cat([flat.mean(2), deviation], dim=1))
 
 
 class _PatchStack(nn.Module):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from oldphoto_core.errors import ConfigError
-from oldphoto_core.models.discriminators import LatentDiscriminator, PatchDiscriminator
+from oldphoto_core.models.discriminators import LatentDiscriminator, PatchDiscriminator, PooledDiscriminator
 from oldphoto_core.models.look import Look, LookConfig
 from oldphoto_core.models.network import RestorationNetwork
 from oldphoto_core.models.scratch_unet import DetectorConfig, build_detector_network
@@ -130,3 +130,8 @@ def build_patch_discriminator(p: Preset) -> PatchDiscriminator:
 def build_latent_discriminator(p: Preset) -> LatentDiscriminator:
     """Gives a fresh discriminator of latents."""
     return LatentDiscriminator(p.vae.latent_channels, filters=p.discriminator_filters)
+
+
+def build_pooled_discriminator(p: Preset) -> PooledDiscriminator:
+    """Gives a fresh discriminator of latents' channel statistics."""
+    return PooledDiscriminator(p.vae.latent_channels, width=4 * p.discriminator_filters)

@@ -14,6 +14,7 @@ from oldphoto_core.models.presets import (
     Preset,
     build_latent_discriminator,
     build_patch_discriminator,
+    build_pooled_discriminator,
     build_vae,
     preset,
 )
@@ -54,6 +55,8 @@ class VaeSettings:
     """Weight of eq. 3 for the encoder; 0 leaves the latent discriminator out."""
     latent_from: float = 0.5
     """Share of VAE1's budget at which the latent discriminator joins."""
+    pooled_adversary: float = 0.0
+    """Weight of eq. 3 for the encoder with a second discriminator, on channel means and deviations."""
     adversary: float = 0.0
     """Weight of the image LSGAN of eq. 2."""
     adversary_rate: float = 2e-4
@@ -151,6 +154,8 @@ class OldVaeStage(_VaeStage):
             self.sources.append(self._old)
         if settings.latent_adversary and self._old is not None:
             self._add_critic("latent", build_latent_discriminator)
+        if settings.pooled_adversary and self._old is not None:
+            self._add_critic("pooled", build_pooled_discriminator)
         self._judged = {"own": own_set(material), "second": second_set(material)}
         if material.old_held_out is not None:
             with torch.no_grad():
@@ -167,21 +172,33 @@ class OldVaeStage(_VaeStage):
         warm = min(1.0, clock.share / options.kl_warm_up) if options.kl_warm_up else 1.0
         total, losses, latent, decoded = self._reconstruct(image, generator, kl_share=warm)
         synthetic, old = latent.split([len(c) for c in crops]) if len(crops) == 2 else (latent, None)
-        joined = "latent" in self.critics and clock.share >= options.latent_from
-        if joined:
+        joined = old is not None and clock.share >= options.latent_from
+        if joined and "latent" in self.critics:
             critic = self.critics["latent"]
             with frozen(critic), precision(self.device):
                 losses["alike"] = latent_encoder(critic(old)[0][0], critic(synthetic)[0][0])
             total = total + options.latent_adversary * losses["alike"]
+        if joined and "pooled" in self.critics:
+            with frozen(self.critics["pooled"]):
+                losses["pooled"] = latent_encoder(*self._pooled(old, synthetic))
+            total = total + options.pooled_adversary * losses["pooled"]
         update(self.optimisers["vae_x"], total)
         losses |= self._train_image_critic(image, decoded)
-        if joined:
+        if joined and "latent" in self.critics:
             with precision(self.device):
                 losses["latent_critic"] = latent_adversary(
                     critic(old.detach())[0][0], critic(synthetic.detach())[0][0]
                 )
             update(self.optimisers["latent"], losses["latent_critic"])
+        if joined and "pooled" in self.critics:
+            losses["pooled_critic"] = latent_adversary(*self._pooled(old.detach(), synthetic.detach()))
+            update(self.optimisers["pooled"], losses["pooled_critic"])
         return losses, len(image)
+
+    def _pooled(self, old: torch.Tensor, synthetic: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gives the pooled critic's logits of either kind, looked at together."""
+        first, second = self.critics["pooled"](torch.cat([old, synthetic])).split([len(old), len(synthetic)])
+        return first, second
 
     def evaluate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
         figures = {}
