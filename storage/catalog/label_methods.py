@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Sequence
 
-from storage.catalog import label_queries, waiting_queries
+from storage.catalog import label_queries, untried_queries, waiting_queries
 from storage.catalog.transactions import Transactions
 from storage.records import LabelRecord
 
@@ -41,3 +41,10 @@ class LabelMethods(Transactions):
         with.
         """
         return self.read(waiting_queries.labels_waiting)
+
+    def labels_untried(self) -> int:
+        """Number of waiting labels that no retraining has ended with, whatever became of its candidate.
+
+        They begin a retraining by themselves; where its candidate was rejected, none is begun until new labels come.
+        """
+        return self.read(untried_queries.labels_untried)

@@ -56,6 +56,11 @@ def release_all(connection: Connection, holder: str) -> int:
     return len(held)
 
 
+def holder_of(connection: Connection, name: str) -> str | None:
+    """See ``Catalogue.lease_holder``."""
+    return connection.scalar(sa.select(lease.c.holder).where(lease.c.name == name, lease.c.expires_at > utc_now()))
+
+
 def _held(connection: Connection, names: Sequence[str], holder: str) -> list[str]:
     """Those of the names that the holder has, locked in the order in which everybody takes them."""
     held: list[str] = []

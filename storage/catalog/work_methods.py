@@ -88,6 +88,10 @@ class WorkMethods(Transactions):
         """Ends the holder's leases; others' are left alone."""
         self.write(leases.release, names, holder)
 
+    def lease_holder(self, name: str) -> str | None:
+        """Who holds the lease now; None where nobody does, or it ran out."""
+        return self.read(leases.holder_of, name)
+
     def release_all_leases(self, *, holder: str) -> int:
         """Ends every lease of the holder, as a run does on its way out; gives their number."""
         return self.write(leases.release_all, holder)

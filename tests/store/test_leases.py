@@ -32,6 +32,15 @@ def test_a_lease_that_ran_out_is_taken_over_once(catalogue: Catalogue) -> None:
     assert catalogue.renew_lease(["x"], holder="killed", ttl_s=60) == set()
 
 
+def test_the_holder_of_a_lease_is_told_while_it_holds(catalogue: Catalogue) -> None:
+    """So that a second run can say who is at work."""
+    assert catalogue.lease_holder("x") is None
+    catalogue.acquire_lease(["x"], holder="a", ttl_s=1)
+    assert catalogue.lease_holder("x") == "a"
+    time.sleep(2.1)
+    assert catalogue.lease_holder("x") is None
+
+
 def test_claimed_work_is_not_claimed_by_another_run_nor_done_work_by_anyone(catalogue: Catalogue) -> None:
     """A list made before another run finished is looked at again under the lease."""
     with_photos(catalogue, "a.jpg", "b.jpg", "c.jpg")
