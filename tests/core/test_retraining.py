@@ -81,7 +81,7 @@ def test_hooks_hear_of_progress_and_of_every_networks_checkpoints(run):
     _, _, told, saved = run
     shares = [share for share, _ in told]
     assert all(0 < share <= 1 for share in shares)
-    assert [name for name in dict.fromkeys(saved)] == [n for stage in STAGES for n in stage_folders(stage)]
+    assert list(dict.fromkeys(saved)) == [n for stage in STAGES for n in stage_folders(stage)]
     assert shares.count(1.0) == len(STAGES), "each stage, of however many networks, ends at the whole"
     assert all(left is None or left >= 0 for _, left in told)
 
