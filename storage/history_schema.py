@@ -39,6 +39,10 @@ RELATIONS = (
     Relation("photo_metadata"),
     Relation("photo_near_duplicates"),
     Relation("release_lineage"),
+    Relation("model_release", ("id",)),
+    Relation("training_run", ("started_at", "id")),
+    Relation("dataset_snapshot", ("id",)),
+    Relation("dataset_snapshot_photo", ("snapshot_id", "photo_id")),
     Relation("label", ("id",)),
     Relation("review", ("id",)),
     Relation("run", ("number", "id")),
@@ -48,7 +52,8 @@ RELATIONS = (
 
 _OF_VIEWS = {
     "restoration_id": "int64", "photo_id": "int64", "label_id": "int64", "snapshot_id": "int64", "event_id": "int64",
-    "source_count": "int64", "by_release": "int32", "by_label": "int32",
+    "source_count": "int64", "snapshot_photos": "int32", "snapshot_labels": "int32",
+    "by_release": "int32", "by_label": "int32",
 }  # fmt: skip
 """Columns of views that no table has under this name; all others that no table has are text."""
 

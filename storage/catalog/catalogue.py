@@ -18,6 +18,7 @@ from storage.catalog.recent_runs import RecentRunMethods
 from storage.catalog.record_methods import RecordMethods
 from storage.catalog.review_methods import ReviewMethods
 from storage.catalog.schema_version import prepare_schema
+from storage.catalog.training_methods import TrainingMethods
 from storage.catalog.transactions import PATIENCE_S
 from storage.catalog.work_methods import WorkMethods
 from storage.urls import masked_url
@@ -25,7 +26,7 @@ from storage.urls import masked_url
 
 class Catalogue(
     AuditMethods, HistoryMethods, KeepingMethods, ArchiveMethods, WorkMethods, ReviewMethods, RecentRunMethods,
-    LabelMethods, RecordMethods,
+    LabelMethods, TrainingMethods, RecordMethods,
 ):  # fmt: skip
     """One open catalogue; safe to use from several threads. Close it, or use it in a ``with``."""
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from storage.catalog.engine import utc_now
-from storage.catalog.statements import insert, json_text, one_at_a_time
+from storage.catalog.statements import insert, json_text, latest_first, one_at_a_time
 from storage.catalog.tables import collection, photo, restoration, source_object
 from storage.keys import sha256_hex
 from storage.records import CollectionRecord
@@ -105,7 +105,7 @@ def placed_restorations(connection: Connection, collection_id: int) -> list[Plac
     latest = (
         sa.select(r.id)
         .where(r.photo_id == o.photo_id, r.outcome.in_(("restored", "unchanged")), r.deleted_at.is_(None))
-        .order_by(r.finished_at.desc(), r.id.desc())
+        .order_by(*latest_first(r))
         .limit(1)
         .correlate(source_object)
         .scalar_subquery()

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from storage.catalog.engine import utc_now
 from storage.catalog.event_queries import record_events
 from storage.catalog.review_queries import is_cleared
-from storage.catalog.statements import chunks, insert
+from storage.catalog.statements import chunks, insert, latest_first
 from storage.catalog.tables import collection, photo, publication, restoration, source_object
 from storage.records import EventRecord
 
@@ -166,7 +166,7 @@ def _publishable() -> sa.Select[tuple[object, ...]]:
     latest = (
         sa.select(r.id)
         .where(r.photo_id == o.photo_id, r.outcome.in_(DONE), r.deleted_at.is_(None), is_cleared())
-        .order_by(r.finished_at.desc(), r.id.desc())
+        .order_by(*latest_first(r))
         .limit(1)
         .correlate(source_object)
         .scalar_subquery()

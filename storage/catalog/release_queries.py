@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from storage.catalog.engine import utc_now
 from storage.catalog.event_queries import record_events
-from storage.catalog.statements import insert, json_text, one_at_a_time
-from storage.catalog.tables import model_release
+from storage.catalog.statements import insert, json_text, latest_at, one_at_a_time
+from storage.catalog.tables import model_release, restoration
 from storage.errors import RecordRefused, ReleaseConflict
 from storage.records import EventRecord, ReleaseRecord
 
@@ -54,13 +54,7 @@ def activate_release(connection: Connection, name: str, agent: str, agent_type: 
         raise RecordRefused(f"no release {name!r} in the catalogue; register it first")
     if status == "active":
         return
-    previous = connection.scalar(sa.select(m.name).where(m.status == "active"))
-    connection.execute(
-        sa.update(model_release).where(m.status == "active").values(status="retired", retired_at=utc_now())
-    )
-    connection.execute(
-        sa.update(model_release).where(m.name == name).values(status="active", activated_at=utc_now(), retired_at=None)
-    )
+    previous = make_active(connection, name)
     links = [("model_release", name, "outcome")] + ([("model_release", previous, "previous")] if previous else [])
     record_events(
         connection,
@@ -76,6 +70,32 @@ def activate_release(connection: Connection, name: str, agent: str, agent_type: 
     )
 
 
+def make_active(connection: Connection, name: str) -> str | None:
+    """Makes the release active, retires the one before it and gives that one's name.
+
+    What the release made before, and another one's restorations came after, is its photos' latest again.
+    """
+    m, r = model_release.c, restoration.c
+    previous = connection.scalar(sa.select(m.name).where(m.status == "active"))
+    connection.execute(
+        sa.update(model_release).where(m.status == "active").values(status="retired", retired_at=utc_now())
+    )
+    connection.execute(
+        sa.update(model_release).where(m.name == name).values(status="active", activated_at=utc_now(), retired_at=None)
+    )
+    other = restoration.alias("other")
+    came_after = (
+        sa.select(other.c.id)
+        .where(other.c.photo_id == r.photo_id, other.c.release != name, other.c.outcome.in_(("restored", "unchanged")))
+        .where(latest_at(other.c) >= latest_at(r))
+        .correlate(restoration)
+        .exists()
+    )
+    mine = sa.and_(r.release == name, r.outcome.in_(("restored", "unchanged")), r.deleted_at.is_(None), came_after)
+    connection.execute(sa.update(restoration).where(mine).values(taken_up_at=utc_now()))
+    return previous
+
+
 def active_release(connection: Connection) -> ReleaseRecord | None:
     """See ``Catalogue.active_release``."""
     active = [release for release in releases(connection) if release.status == "active"]
@@ -86,7 +106,7 @@ def releases(connection: Connection) -> list[ReleaseRecord]:
     """See ``Catalogue.releases``."""
     m, parent = model_release.c, model_release.alias("parent")
     statement = (
-        sa.select(m.name, m.weights_hash, m.preset, m.url, m.status, m.metrics, m.card, parent.c.name.label("parent"))
+        sa.select(model_release, parent.c.name.label("parent"))
         .select_from(model_release.outerjoin(parent, parent.c.id == m.parent_id))
         .order_by(m.id)
     )
@@ -94,6 +114,8 @@ def releases(connection: Connection) -> list[ReleaseRecord]:
         ReleaseRecord(
             name=row.name, weights_hash=row.weights_hash, preset=row.preset, url=row.url, parent=row.parent,
             status=row.status, metrics=json.loads(row.metrics), card=json.loads(row.card),
+            registered_at=row.registered_at, activated_at=row.activated_at, retired_at=row.retired_at,
+            verdict=json.loads(row.verdict or "{}"), rejected_reason=row.rejected_reason,
         )
         for row in connection.execute(statement)
     ]  # fmt: skip

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from storage.catalog.engine import utc_now
 from storage.catalog.event_queries import record_events
+from storage.catalog.statements import latest_first
 from storage.catalog.tables import collection, photo, restoration, review, source_object
 from storage.records import FIDELITY, EventRecord, Verdict
 
@@ -57,7 +58,7 @@ def latest_done() -> sa.ScalarSelect[int]:
     return (
         sa.select(x.c.id)
         .where(x.c.photo_id == restoration.c.photo_id, x.c.outcome.in_(DONE), x.c.deleted_at.is_(None))
-        .order_by(x.c.finished_at.desc(), x.c.id.desc())
+        .order_by(*latest_first(x.c))
         .limit(1)
         .correlate(restoration)
         .scalar_subquery()

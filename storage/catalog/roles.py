@@ -19,7 +19,13 @@ log = logging.getLogger(__name__)
 READER, WRITER = "oldphoto_reader", "oldphoto_writer"
 
 APPEND_ONLY = ("agent", "event", "event_object")
-"""Tables into which writers may only insert."""
+"""Tables of what happened, into which writers may only insert."""
+
+SNAPSHOTS = ("dataset_snapshot", "dataset_snapshot_photo", "dataset_snapshot_label")
+"""Tables of what training runs saw; likewise."""
+
+KEPT = ("photo_split",)
+"""Tables whose rows writers may change but never delete."""
 
 _LEASTWISE = "NOSUPERUSER NOCREATEDB NOCREATEROLE NOLOGIN NOREPLICATION NOBYPASSRLS"
 _SET_CONFIG = "pg_catalog.set_config(text, text, boolean)"
@@ -30,8 +36,10 @@ def wanted_grants() -> set[tuple[str, str, str]]:
     relations = (*metadata.tables, *VIEWS, "alembic_version")
     grants = {(role, name, "SELECT") for role in (READER, WRITER) for name in relations}
     for name in metadata.tables:
-        if name in APPEND_ONLY:
+        if name in (*APPEND_ONLY, *SNAPSHOTS):
             grants.add((WRITER, name, "INSERT"))
+        elif name in KEPT:
+            grants |= {(WRITER, name, privilege) for privilege in ("INSERT", "UPDATE")}
         elif name != "catalogue_doc":
             grants |= {(WRITER, name, privilege) for privilege in ("INSERT", "UPDATE", "DELETE")}
     return grants

@@ -53,3 +53,12 @@ def photo_ids(connection: Connection, hashes: Iterable[str]) -> dict[str, int]:
         rows = connection.execute(sa.select(photo.c.sha256, photo.c.id).where(photo.c.sha256.in_(chunk)))
         found.update((sha256, photo_id) for sha256, photo_id in rows)
     return found
+
+def latest_at(restoration: Any) -> sa.ColumnElement[str]:
+    """On a restoration's columns: when it came to be its photo's latest, by being made or by being taken up again."""
+    return sa.func.coalesce(restoration.taken_up_at, restoration.finished_at)
+
+
+def latest_first(restoration: Any) -> tuple[sa.ColumnElement[Any], ...]:
+    """On a restoration's columns: the order in which the first is its photo's latest."""
+    return latest_at(restoration).desc(), restoration.finished_at.desc(), restoration.id.desc()

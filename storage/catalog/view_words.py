@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from storage.catalog.archive_words import ARCHIVE_WORDS
 from storage.catalog.event_words import EVENT_WORDS
 from storage.catalog.label_words import LABEL_WORDS
+from storage.catalog.training_words import TRAINING_WORDS
 from storage.catalog.work_words import RESTORATION_WORDS, WORK_WORDS
 from storage.records import FIDELITY
 
@@ -15,7 +16,8 @@ _PHOTO_STATE = ARCHIVE_WORDS["photo"][1]["state"]
 _OBJECT = ARCHIVE_WORDS["source_object"][1]
 _EVENT = EVENT_WORDS["event"][1]
 _EVENT_OBJECT = EVENT_WORDS["event_object"][1]
-_TRAINING = WORK_WORDS["training_run"][1]
+_TRAINING = TRAINING_WORDS["training_run"][1]
+_SNAPSHOT = TRAINING_WORDS["dataset_snapshot"][1]
 _RELEASE = WORK_WORDS["model_release"][1]
 _LABEL = LABEL_WORDS["label"][1]
 _VERDICT = "Verdict of its latest review: accepted, rejected, needs label; null where none."
@@ -60,7 +62,7 @@ VIEW_WORDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
                 "review_reasons",
             ),
             "latest_verdict": _VERDICT,
-            **_restoration("finished_at", "deleted_at", "day"),
+            **_restoration("finished_at", "taken_up_at", "deleted_at", "day"),
         },
     ),
     "photo_latest": (
@@ -105,20 +107,27 @@ VIEW_WORDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
             "release": "Name of the release.",
             "weights_hash": _RELEASE["weights_hash"],
             "release_status": _RELEASE["status"],
+            "rejected_reason": _RELEASE["rejected_reason"],
             "parent_release": "Name of the release that its training began from; null where from nothing.",
             "registered_at": _RELEASE["registered_at"],
             "day": "Date of registered_at in UTC, such as 2026-01-31.",
             "training_run_id": "A training run that went into the release; null where none is recorded.",
+            "retrain_id": _lineage(_TRAINING["retrain_id"], "where it is of none, or without a training run"),
             "stage": _lineage(_TRAINING["stage"], "without a training run"),
+            "seed": _lineage(_TRAINING["seed"], "if unknown, or without a training run"),
+            "code_version": _lineage(_TRAINING["code_version"], "if unknown, or without a training run"),
             "parent_training_run_id": _TRAINING["parent_id"],
             "started_at": _lineage("When the training run began.", "without one"),
             "finished_at": "When the training run ended; null without one, or while it has not.",
             "snapshot_id": "Id of the snapshot that it saw; null where there is none.",
             "snapshot_sha256": "SHA-256 of the snapshot; null where there is none.",
             "snapshot_key": "Key of the snapshot in the manifests store; null where there is none.",
+            "snapshot_photos": _lineage(_SNAPSHOT["photo_count"], "where there is none"),
+            "snapshot_labels": _lineage(_SNAPSHOT["label_count"], "where there is none"),
             "label_id": "Id of a label in the snapshot; null where it holds none.",
             "label_author": _lineage(_LABEL["author"], "without a label"),
             "labelled_at": _lineage("When it was painted.", "without a label"),
+            "split": "Side of that photo in the snapshot: train, validation or test; null without a label.",
             "photo_sha256": "SHA-256 of the photo that the label is for; null without a label.",
         },
     ),

@@ -26,7 +26,7 @@ SELECT r.id AS restoration_id,
        r.run_id, r.flow_run_id, r.needs_review, r.review_reasons,
        (SELECT v.verdict FROM review AS v WHERE v.restoration_id = r.id
          ORDER BY v.reviewed_at DESC, v.id DESC LIMIT 1) AS latest_verdict,
-       r.finished_at, r.deleted_at, r.day
+       r.finished_at, r.taken_up_at, r.deleted_at, r.day
   FROM restoration AS r
   JOIN photo AS p ON p.id = r.photo_id
   LEFT JOIN model_release AS m ON m.name = r.release
@@ -60,7 +60,7 @@ SELECT p.id AS photo_id,
   LEFT JOIN restoration AS r ON r.id = (
        SELECT x.id FROM restoration AS x
         WHERE x.photo_id = p.id AND x.outcome IN ('restored', 'unchanged') AND x.deleted_at IS NULL
-        ORDER BY x.finished_at DESC, x.id DESC LIMIT 1)
+        ORDER BY COALESCE(x.taken_up_at, x.finished_at) DESC, x.finished_at DESC, x.id DESC LIMIT 1)
 """
 """A row a photo with its latest restoration whose files are there, nulls where it has none."""
 
@@ -86,10 +86,13 @@ SELECT l.photo_sha256, l.restoration_id, l.release, a.name AS active_release,
 
 RELEASE_LINEAGE = """
 CREATE VIEW release_lineage AS
-SELECT m.name AS release, m.weights_hash, m.status AS release_status, q.name AS parent_release, m.registered_at, m.day,
-       t.id AS training_run_id, t.stage, t.parent_id AS parent_training_run_id, t.started_at, t.finished_at,
+SELECT m.name AS release, m.weights_hash, m.status AS release_status, m.rejected_reason, q.name AS parent_release,
+       m.registered_at, m.day,
+       t.id AS training_run_id, t.retrain_id, t.stage, t.seed, t.code_version, t.parent_id AS parent_training_run_id,
+       t.started_at, t.finished_at,
        d.id AS snapshot_id, d.sha256 AS snapshot_sha256, d.manifest_key AS snapshot_key,
-       b.id AS label_id, b.author AS label_author, b.labelled_at, p.sha256 AS photo_sha256
+       d.photo_count AS snapshot_photos, d.label_count AS snapshot_labels,
+       b.id AS label_id, b.author AS label_author, b.labelled_at, z.split, p.sha256 AS photo_sha256
   FROM model_release AS m
   LEFT JOIN model_release AS q ON q.id = m.parent_id
   LEFT JOIN model_release_run AS x ON x.release_id = m.id
@@ -98,6 +101,7 @@ SELECT m.name AS release, m.weights_hash, m.status AS release_status, q.name AS 
   LEFT JOIN dataset_snapshot_label AS y ON y.snapshot_id = d.id
   LEFT JOIN label AS b ON b.id = y.label_id
   LEFT JOIN photo AS p ON p.id = b.photo_id
+  LEFT JOIN dataset_snapshot_photo AS z ON z.snapshot_id = d.id AND z.photo_id = p.id
 """
 """Release, its training runs, what these saw, and whose labels were in it: a row a label, nulls where a link ends."""
 
@@ -127,7 +131,7 @@ SELECT o.collection_id, c.url AS source_url, o.key AS source_key, o.status,
   LEFT JOIN restoration AS r ON r.id = (
        SELECT x.id FROM restoration AS x
         WHERE x.photo_id = p.id AND x.outcome IN ('restored', 'unchanged') AND x.deleted_at IS NULL
-        ORDER BY x.finished_at DESC, x.id DESC LIMIT 1)
+        ORDER BY COALESCE(x.taken_up_at, x.finished_at) DESC, x.finished_at DESC, x.id DESC LIMIT 1)
   LEFT JOIN restoration AS f ON r.id IS NULL AND f.id = (
        SELECT x.id FROM restoration AS x
         WHERE x.photo_id = p.id AND x.outcome = 'failed'

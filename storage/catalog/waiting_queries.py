@@ -13,6 +13,7 @@ from storage.catalog.tables import (
     model_release,
     model_release_run,
     photo,
+    photo_split,
     source_object,
     training_run,
 )
@@ -24,8 +25,12 @@ def labels_waiting(connection: Connection) -> int:
 
 
 def waiting_labels() -> sa.Select[tuple[int]]:
-    """Ids of the labels that apply, to photos that may be trained on, and that no ancestor of the active one saw."""
-    o = source_object.c
+    """Ids of the labels that apply, to photos that may be trained on, and that no ancestor of the active one saw.
+
+    A photo on no side of training yet counts; one on the side of the test, or on none for good, does not.
+    """
+    o, s = source_object.c, photo_split.c
+    never_learned_from = sa.select(s.photo_id).where(s.split.not_in(("train", "validation")))
     objects = (
         sa.select(o.id)
         .select_from(source_object.join(collection))
@@ -38,6 +43,7 @@ def waiting_labels() -> sa.Select[tuple[int]]:
             label.c.id == latest_label_id(),
             photo.c.state == "open",
             objects.correlate(photo).exists(),
+            photo.c.id.not_in(never_learned_from),
             label.c.id.not_in(seen_labels()),
         )
     )

@@ -1,4 +1,4 @@
-"""Tables of the work done on photos: runs, releases, restorations, training, reviews, publications, leases."""
+"""Tables of the work done on photos: runs, releases, restorations, reviews, publications, leases."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-from storage.catalog.columns import BigId, day, metadata, one_of, reference, row_id
+from storage.catalog.columns import day, metadata, one_of, reference, row_id
 from storage.records import FIDELITY
 
 run = Table(
@@ -55,6 +55,9 @@ model_release = Table(
     Column("registered_at", Text, nullable=False),
     Column("activated_at", Text),
     Column("retired_at", Text),
+    Column("verdict", Text),
+    Column("rejected_reason", Text),
+    Column("rejected_at", Text),
     day("registered_at"),
     Index("uq_model_release_active", "status", unique=True,
           sqlite_where=text("status = 'active'"), postgresql_where=text("status = 'active'")),
@@ -103,6 +106,7 @@ restoration = Table(
     *(Column(name, Float(53)) for name in FIDELITY),
     Column("needs_review", Integer, nullable=False, server_default=text("0")),
     Column("review_reasons", Text),
+    Column("taken_up_at", Text),
     Column("mask_joined", Integer, nullable=False, server_default=text("0")),
     day("finished_at"),
     UniqueConstraint("photo_id", "work_hash"),
@@ -125,50 +129,6 @@ restoration = Table(
     CheckConstraint("outcome = 'failed' OR (restored_key IS NOT NULL AND restored_sha256 IS NOT NULL "
                     "AND provenance_key IS NOT NULL)", name="derivatives_named"),
     CheckConstraint("mask_source = 'detected' OR supplied_mask_sha256 IS NOT NULL", name="mask_named"),
-)  # fmt: skip
-
-dataset_snapshot = Table(
-    "dataset_snapshot", metadata, row_id(),
-    Column("sha256", Text, nullable=False, unique=True),
-    Column("manifest_key", Text, nullable=False),
-    Column("photo_count", Integer, nullable=False),
-    Column("label_count", Integer, nullable=False),
-    Column("created_at", Text, nullable=False),
-    day("created_at"),
-)  # fmt: skip
-
-dataset_snapshot_label = Table(
-    "dataset_snapshot_label", metadata,
-    Column("snapshot_id", BigId, ForeignKey("dataset_snapshot.id"), primary_key=True),
-    Column("label_id", BigId, ForeignKey("label.id"), primary_key=True),
-    Index("ix_dataset_snapshot_label_label_id", "label_id"),
-)  # fmt: skip
-
-training_run = Table(
-    "training_run", metadata,
-    Column("id", Text, primary_key=True),
-    Column("stage", Text, nullable=False),
-    Column("configuration", Text, nullable=False),
-    reference("snapshot_id", "dataset_snapshot.id", nullable=True),
-    Column("parent_id", Text, ForeignKey("training_run.id")),
-    Column("status", Text, nullable=False),
-    Column("metrics", Text, nullable=False),
-    Column("curves_key", Text),
-    Column("device", Text),
-    Column("code_version", Text),
-    Column("flow_run_id", Text),
-    Column("started_at", Text, nullable=False),
-    Column("finished_at", Text),
-    day("started_at"),
-    one_of("stage", ("look", "detector", "vaes", "translation", "uncertainty")),
-    one_of("status", ("running", "finished", "failed")),
-)  # fmt: skip
-
-model_release_run = Table(
-    "model_release_run", metadata,
-    Column("release_id", BigId, ForeignKey("model_release.id"), primary_key=True),
-    Column("training_run_id", Text, ForeignKey("training_run.id"), primary_key=True),
-    Index("ix_model_release_run_training_run_id", "training_run_id"),
 )  # fmt: skip
 
 review = Table(

@@ -236,13 +236,25 @@ def _training(connection: Connection) -> None:
                                                "photo_count": 4, "label_count": 1,
                                                "created_at": "2026-10-25T10:00:00Z"})  # fmt: skip
     _add(connection, tables.dataset_snapshot_label, {"snapshot_id": 1, "label_id": 1})
+    sides = ((1, "train"), (2, "validation"), (3, "test"), (4, "train"))
+    decided = {"decided_by": "hash", "decided_at": "2026-10-25T10:00:00Z"}
+    _add(connection, tables.photo_split, *({"photo_id": id_, "split": split, **decided} for id_, split in sides))
+    label = {"label_id": 1, "label_mask_key": "labels/plate-1.png", "label_mask_sha256": sha("mask of plate 1")}
+    for id_, split in sides:
+        _add(
+            connection, tables.dataset_snapshot_photo,
+            {"snapshot_id": 1, "photo_id": id_, "split": split, "role": "labelled" if id_ == 4 else "unlabelled",
+             "source_url": PLATES if id_ == 4 else ALBUMS, "source_key": "0001.tif" if id_ == 4 else f"1931/{id_}.jpg",
+             **(label if id_ == 4 else {})},
+        )  # fmt: skip
     for number, stage in enumerate(("detector", "translation")):
         _add(
             connection, tables.training_run,
             {"id": f"train-{stage}", "stage": stage, "configuration": "{}", "snapshot_id": 1, "status": "finished",
              "parent_id": "train-detector" if number else None, "metrics": '{"f1": 0.81}',
              "curves_key": f"training/{stage}.parquet", "device": "cuda", "code_version": "0.1.0",
-             "flow_run_id": f"t{number}", "started_at": f"2026-10-2{6 + number}T10:00:00Z",
+             "flow_run_id": f"t{number}", "retrain_id": "20261026T100000Z-9a8b7c", "seed": 7,
+             "started_at": f"2026-10-2{6 + number}T10:00:00Z",
              "finished_at": f"2026-10-2{6 + number}T12:00:00Z"},
         )  # fmt: skip
         _add(connection, tables.model_release_run, {"release_id": 2, "training_run_id": f"train-{stage}"})

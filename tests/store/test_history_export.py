@@ -131,7 +131,7 @@ def test_the_export_is_an_event(filled: Catalogue, catalogue_url: str, tmp_path:
         catalogue_url, "SELECT outcome, note, object_id FROM event_history WHERE type = 'export'"
     )
     assert (outcome, object_id) == ("success", f"file://{tmp_path}/out/manifest.json")
-    assert re.fullmatch(r"\d+ rows in 14 files to file://.*/out", note)
+    assert re.fullmatch(r"\d+ rows in 18 files to file://.*/out", note)
 
 
 def test_an_export_takes_the_place_of_the_one_before(filled_path: Catalogue, tmp_path: Path) -> None:
