@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from oldphoto_core.training.checkpoint import write_atomically
 
 PARQUET, PICTURE = "curves.parquet", "curves.png"
+DRAWN_EVERY_S = 60.0
+"""Drawing takes a second or two, which a short run has many times over where it is done at each checkpoint."""
 
 
 class Curves:
@@ -16,6 +19,7 @@ class Curves:
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
+        self._drawn_at = time.monotonic()
 
     @classmethod
     def load(cls, folder: Path, *, until_step: int) -> Curves:
@@ -35,8 +39,8 @@ class Curves:
             self.rows.append({"step": step})
         self.rows[-1].update({name: float(value) for name, value in figures.items()})
 
-    def save(self, folder: Path) -> None:
-        """Writes `curves.parquet` and `curves.png` into the folder."""
+    def save(self, folder: Path, *, ended: bool = True) -> None:
+        """Writes `curves.parquet` into the folder, and `curves.png`, which is drawn now and then until the run ends."""
         if not self.rows:
             return
         import pyarrow as pa
@@ -47,7 +51,9 @@ class Curves:
         columns["step"] = [int(step) for step in columns["step"]]  # type: ignore[arg-type]
         table = pa.table(columns)
         write_atomically(folder / PARQUET, lambda temporary: pq.write_table(table, temporary))
-        write_atomically(folder / PICTURE, lambda temporary: self._draw(temporary))
+        if ended or time.monotonic() - self._drawn_at > DRAWN_EVERY_S:
+            write_atomically(folder / PICTURE, lambda temporary: self._draw(temporary))
+            self._drawn_at = time.monotonic()
 
     def _draw(self, path: str) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -186,7 +186,7 @@ def train(stage: Stage, options: RunOptions) -> RunResult:
             due = time.monotonic() - saved_at > options.checkpoint_minutes * 60
             due |= bool(options.checkpoint_steps) and state.step % (options.checkpoint_steps or 1) == 0
             if due and state.step % options.log_every == 0:  # so that no row of the curves is cut in two
-                _save(stage, average, state, folder, curves, time.monotonic() - started)
+                _save(stage, average, state, folder, curves, time.monotonic() - started, ended=False)
                 saved_at = time.monotonic()
                 if options.saved:
                     options.saved(folder)
@@ -259,7 +259,14 @@ def _resume_or_start(stage: Stage, options: RunOptions, folder: Path, average: W
 
 
 def _save(
-    stage: Stage, average: WeightAverage, state: Checkpoint, folder: Path, curves: Curves, elapsed_s: float
+    stage: Stage,
+    average: WeightAverage,
+    state: Checkpoint,
+    folder: Path,
+    curves: Curves,
+    elapsed_s: float,
+    *,
+    ended: bool = True,
 ) -> None:
     """Writes the checkpoint, the averaged weights and the curves."""
     state.elapsed_s = elapsed_s
@@ -267,7 +274,7 @@ def _save(
     state.averages = {name: network.state_dict() for name, network in average.networks.items()}
     state.critics = {name: critic.state_dict() for name, critic in stage.critics.items()}
     state.optimisers = {name: optimiser.state_dict() for name, optimiser in stage.optimisers.items()}
-    curves.save(folder)
+    curves.save(folder, ended=ended)
     notes = {"stage": stage.name, "settings": dict(stage.settings), "step": state.step, "elapsed_s": elapsed_s}
     save_weights(folder / WEIGHTS["last"], average.networks, notes)
     state.save(folder / CHECKPOINT)
