@@ -24,6 +24,7 @@ from oldphoto_core.training.judging import BATCH
 from oldphoto_core.training.look import toned_photos
 from oldphoto_core.training.loop import precision
 from oldphoto_core.training.losses import psnr
+from oldphoto_core.training.matching import nearest_partners, traits
 from oldphoto_core.training.schedule import seeded
 from oldphoto_core.training.vaes import reconstruct
 
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 
 POOL = 3
 """Damaged photos that each old one may be matched with."""
-GREY_CHROMA = 0.04
-"""Mean range over the channels, of [0, 1], below which a photo is grey."""
-CALIPER = 0.35
-"""How much two matched photos' sharpness may differ, as a logarithm: 40 %."""
 PLACES = 32768
 """Latent places that the distance is measured on, of either kind."""
 PROJECTIONS = 128
@@ -83,25 +80,11 @@ def matched_photos(
         )
         parts.append(_shown(_whole(damaged.image * 2 - 1, damaged.mask), look))
     synthetic = torch.cat(parts)
-    pairs = match(_traits(old), _traits(synthetic))
-    if not pairs:
+    partners, alike = nearest_partners(traits(old), traits(synthetic))
+    first, second = np.flatnonzero(alike).tolist(), partners[alike].tolist()
+    if not first:
         return None
-    first, second = ([pair[k] for pair in pairs] for k in (0, 1))
     return MatchedPhotos(old[first], synthetic[second], first, [owners[k] for k in second])
-
-
-def match(one: NDArray[np.float64], other: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """Gives pairs (row of one, row of the other) that are alike, each row in at most one pair.
-
-    Args:
-        one: (N, 2) grey (0 or 1) and the logarithm of sharpness.
-        other: (M, 2), M at least N.
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    apart = np.abs(one[:, None, 1] - other[None, :, 1]) + 100 * (one[:, None, 0] != other[None, :, 0])
-    rows, columns = linear_sum_assignment(np.minimum(apart, 4 * CALIPER + (apart > 50)))
-    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if apart[r, c] <= CALIPER]
 
 
 def latent_figures(vae: VAE, photos: MatchedPhotos) -> dict[str, float]:
@@ -196,13 +179,3 @@ def _whole(image: torch.Tensor, mask: torch.Tensor) -> WholePhotos:
 
 def _shown(photos: WholePhotos, look: Look | None) -> torch.Tensor:
     return photos.image if look is None else toned_photos(look, photos)
-
-
-def _traits(images: torch.Tensor) -> NDArray[np.float64]:
-    """Gives (N, 2): whether a photo is grey, and the logarithm of how much its neighbouring pixels differ."""
-    shown = ((images.float() + 1) / 2).clamp(0, 1)
-    grey = (shown.amax(1) - shown.amin(1)).mean((1, 2)) < GREY_CHROMA
-    luma = (shown * shown.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1)
-    bend = luma[:, 1:-1, 1:-1] * 4 - luma[:, :-2, 1:-1] - luma[:, 2:, 1:-1] - luma[:, 1:-1, :-2] - luma[:, 1:-1, 2:]
-    sharp = bend.abs().mean((1, 2)).clamp_min(1e-5).log()
-    return torch.stack([grey.float(), sharp], dim=1).double().cpu().numpy()

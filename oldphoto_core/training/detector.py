@@ -83,9 +83,9 @@ class DetectorStage:
         self.critics: Mapping[str, nn.Module] = {}
         optimiser = adam if settings.preset == "paper" else adamw
         self.optimisers = {"detector": optimiser(Learners([self.detector], settings.rate))}
-        recipe = replace(
-            material.degradation.recipe, kind_shares=KIND_SHARES, severity_power=SEVERITY_POWER, **AREAS
-        )
+        given = material.degradation.recipe
+        areas = {name: share for name, share in AREAS.items() if getattr(given, name) > 0}  # left out stays left out
+        recipe = replace(given, kind_shares=KIND_SHARES, severity_power=SEVERITY_POWER, **areas)
         damage = Degradation(recipe, material.degradation.textures)
         self.source = CropSource(
             synthetic_chunks(material.clean, damage, photos=settings.chunk_photos, exact_masks=True),

@@ -34,6 +34,7 @@ from oldphoto_core.training.losses import (
     lsgan_generator,
     psnr,
 )
+from oldphoto_core.training.matching import nearest_partners, traits
 from oldphoto_core.training.material import Material
 from oldphoto_core.training.optimisers import Learners, adam, adamw, update
 from oldphoto_core.training.schedule import Clock, fresh_weights, seeded
@@ -57,6 +58,9 @@ class VaeSettings:
     """Share of VAE1's budget at which the latent discriminator joins."""
     pooled_adversary: float = 0.0
     """Weight of eq. 3 for the encoder with a second discriminator, on channel means and deviations."""
+    matched: int = 4
+    """Damaged crops to choose one of, that is as grey and as sharp as an old one, once a latent discriminator joins;
+    1 takes them as they come."""
     adversary: float = 0.0
     """Weight of the image LSGAN of eq. 2."""
     adversary_rate: float = 2e-4
@@ -71,7 +75,7 @@ class VaeSettings:
             return cls(preset=name)
         return cls(
             preset=name, crop=256, batch=4, rate=2e-4, alpha=10.0, kl_warm_up=0.0, latent_adversary=1.0,
-            latent_from=0.0, adversary=1.0,
+            latent_from=0.0, matched=1, adversary=1.0,
         )  # fmt: skip
 
 
@@ -165,14 +169,20 @@ class OldVaeStage(_VaeStage):
     def step(self, clock: Clock, generator: torch.Generator) -> tuple[dict[str, torch.Tensor], int]:
         options = self.options
         count = options.batch // 2 if self._old else options.batch
-        crops = [self._synthetic.at(clock.step, crop_px=options.crop, batch=options.batch - count or count)]
+        adversaries = {"latent", "pooled"} & set(self.critics)  # only where there are old photos
+        joined = bool(adversaries) and clock.share >= options.latent_from
+        wanted = options.batch - count or count
+        surplus = options.matched if joined else 1
+        crops = [self._synthetic.at(clock.step, crop_px=options.crop, batch=wanted * surplus)]
         if self._old:
             crops.append(self._old.at(clock.step, crop_px=options.crop, batch=count))
-        image = torch.cat([toned_crops(self.look, c) for c in crops])
+        shown = [toned_crops(self.look, c) for c in crops]
+        if joined and surplus > 1:
+            shown[0] = shown[0][nearest_partners(traits(shown[1]), traits(shown[0]))[0]]
+        image = torch.cat(shown)
         warm = min(1.0, clock.share / options.kl_warm_up) if options.kl_warm_up else 1.0
         total, losses, latent, decoded = self._reconstruct(image, generator, kl_share=warm)
-        synthetic, old = latent.split([len(c) for c in crops]) if len(crops) == 2 else (latent, None)
-        joined = old is not None and clock.share >= options.latent_from
+        synthetic, old = latent.split([len(i) for i in shown]) if len(shown) == 2 else (latent, None)
         if joined and "latent" in self.critics:
             critic = self.critics["latent"]
             with frozen(critic), precision(self.device):
