@@ -56,7 +56,7 @@ class _Raw:
     """Whether the decoder has already applied the orientation; Pillow does so for TIFF alone."""
 
 
-_UPRIGHT = {
+UPRIGHT = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -110,8 +110,8 @@ def decode_page(data: bytes, photo: TiffPhoto, name: str) -> DecodedImage:
 def _finished(format: str, raw: _Raw, exif: ReadExif, *, hashed: bool) -> DecodedImage:
     pixels, alpha = raw.pixels, raw.alpha
     if not raw.is_upright:
-        pixels = _UPRIGHT[exif.orientation](pixels)
-        alpha = None if alpha is None else _UPRIGHT[exif.orientation](alpha)
+        pixels = UPRIGHT[exif.orientation](pixels)
+        alpha = None if alpha is None else UPRIGHT[exif.orientation](alpha)
     pixels, alpha = np.ascontiguousarray(pixels), None if alpha is None else np.ascontiguousarray(alpha)
     upright, has_alpha = ArrayScan(pixels), alpha is not None
     seen = perceptual_hash(upright) if hashed else ""

@@ -2,6 +2,7 @@
 
     CoreError
     ├── ImageRefused      an image that is not carried: named, with reason, expected, found, advice
+    ├── LabelRefused      a label that is empty, corrupt, or of another size than its photo
     ├── ConfigError       a setting, preset or argument that cannot be right
     ├── ReleaseError      a release that is missing, incomplete or altered
     └── TrainingError     a training run that cannot start, resume or go on
@@ -44,6 +45,10 @@ class CoreError(Exception):
 
 class ConfigError(CoreError):
     """A setting, preset or argument that cannot be right."""
+
+
+class LabelRefused(CoreError):
+    """A label that cannot be used; the message says what was expected and found, and not which label."""
 
 
 class ReleaseError(CoreError):

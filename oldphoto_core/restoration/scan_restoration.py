@@ -87,6 +87,7 @@ class ScanRestoration:
         self.scale = snapshot_scale(scan) if scale is None else scale
         self._given = None if mask is None else reduced_mask(mask, self.scale)
         self._detects = mask is None or join
+        self._marked = self._given is not None and (not join or bool(self._given.any()))
         self._photo = working_photo(scan, colour, self.scale)
         self._found: Survey | None = None
         self._fine: FineMarks | None = None
@@ -168,7 +169,7 @@ class ScanRestoration:
         coverage = sums.damaged / sums.pixels
         mean_change = sums.change / sums.pixels
         outside = sums.change_outside / max(1, sums.pixels - sums.damaged)
-        is_slight = self._given is None and coverage <= LEAVE_ALONE_COVERAGE and mean_change < LEAVE_ALONE_LEVELS
+        is_slight = not self._marked and coverage <= LEAVE_ALONE_COVERAGE and mean_change < LEAVE_ALONE_LEVELS
         left_alone = is_slight or not sums.is_changed
         return RestorationReport(
             seconds=time.perf_counter() - self._started,
