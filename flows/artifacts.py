@@ -31,66 +31,71 @@ _LAST_S = 10.0
 @contextmanager
 def progress_artifact(key: str, total: int) -> Iterator[Progress]:
     """A listener that moves a progress bar on Prefect's page; outside a flow run one that does nothing."""
-    if flow_run_id() is None or not total:
+    with moving(Bar(key, total)) as bar:
+        yield bar
+
+
+@contextmanager
+def moving(bar: Bar) -> Iterator[Progress]:
+    """The bar, moved by a thread of its own until the end; outside a flow run a listener that does nothing."""
+    if flow_run_id() is None or not bar.total:
         yield Progress()
         return
     import prefect.artifacts  # noqa: F401  (by this thread: two that import at once can lock each other out)
 
-    bar = _Bar(key, total)
     context = copy_context()  # Prefect finds the flow run in it
-    moving = threading.Thread(target=context.run, args=(bar.keep_moving,), name="oldphoto-progress", daemon=True)
-    moving.start()
+    thread = threading.Thread(target=context.run, args=(bar.keep_moving,), name="oldphoto-progress", daemon=True)
+    thread.start()
     try:
         yield bar
     finally:
         bar.ending.set()
-        moving.join(timeout=_LAST_S)
+        thread.join(timeout=_LAST_S)
 
 
-class _Bar(Progress):
+class Bar(Progress):
     """Counts, and lets a thread tell Prefect from time to time."""
 
     def __init__(self, key: str, total: int) -> None:
         self.ending = threading.Event()
+        self.total = total
+        self.done = 0.0
         self._key = key
-        self._total = total
-        self._done = 0
         self._began = time.monotonic()
 
     def expect(self, count: int) -> None:
         """More to be done."""
-        self._total += count
+        self.total += count
 
     def advance(self, count: int = 1) -> None:
         """So many are done."""
-        self._done += count
+        self.done += count
+
+    def words(self) -> str:
+        """What stands beside the bar."""
+        return progress_words(int(self.done), self.total, time.monotonic() - self._began)
 
     def keep_moving(self) -> None:
         """Makes the bar and moves it until the end."""
         from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
         id_: UUID | None = None
-        told = -1
+        told = -1.0
         while True:
             last = self.ending.wait(_EVERY_S if id_ is not None else 0)
-            if self._done != told or id_ is None:
-                told = self._done
+            if self.done != told or id_ is None:
+                told = self.done
+                percent = min(100.0, 100.0 * self.done / self.total)
                 try:
                     if id_ is None:
-                        made = create_progress_artifact(self._percent(), key=self._key, description=self._words())
+                        made = create_progress_artifact(percent, key=self._key, description=self.words())
                         id_ = made if isinstance(made, UUID) else None
                     else:
-                        update_progress_artifact(id_, self._percent(), description=self._words())
+                        update_progress_artifact(id_, percent, description=self.words())
                 except Exception as error:
                     log.warning("the progress bar on Prefect's page was not moved: %s", error)
             if last:
                 return
-
-    def _percent(self) -> float:
-        return min(100.0, 100.0 * self._done / self._total)
-
-    def _words(self) -> str:
-        return progress_words(self._done, self._total, time.monotonic() - self._began)
 
 
 def progress_words(done: int, total: int, seconds: float) -> str:
@@ -103,13 +108,14 @@ def progress_words(done: int, total: int, seconds: float) -> str:
     if done >= total:
         return f"{words}, {speed}"
     left_s = (total - done) / rate
-    if left_s < 90:
-        left = f"{left_s:.0f} s"
-    elif left_s < 5400:
-        left = f"{left_s / 60:.0f} min"
-    else:
-        left = f"{left_s / 3600:.1f} h"
-    return f"{words}, {speed}, {left} left"
+    return f"{words}, {speed}, {time_left(left_s)} left"
+
+
+def time_left(seconds: float) -> str:
+    """`45 s`, `7 min`, `2.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def show_run(run: OpenRun, settings: Settings, summary: RunSummary) -> None:

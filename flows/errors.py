@@ -7,6 +7,7 @@
     ├── DerivativesUnwritable  restorations cannot be stored at all
     ├── SourceEmptied        a source shows nothing where photos are registered
     ├── SourceChanged        a master's bytes are no longer the ones that were registered
+    ├── LeaseLost            another run took over what this one was at
     └── RunInterrupted       the run was told to stop; what is left is done by the next one
 
 Every message is one line: what, which, and what to do next.
@@ -45,3 +46,7 @@ class SourceChanged(FlowsError):
 
 class RunInterrupted(FlowsError):
     """The run was told to stop; what is left is done by the next one."""
+
+
+class LeaseLost(FlowsError):
+    """Another run took over what this one was at, since its lease ran out."""

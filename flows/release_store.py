@@ -50,6 +50,20 @@ def release_without_catalogue(settings: Settings) -> ReleaseCard:
         return _named(settings, None)
 
 
+def kept_release(settings: Settings, name: str) -> ReleaseCard:
+    """The release of this name, from the package or the store of releases, its files on this machine.
+
+    Raises:
+        oldphoto_core.errors.ReleaseError: there is no such release.
+    """
+    return _find(settings, name)
+
+
+def register_trained(catalogue: Catalogue, settings: Settings, card: ReleaseCard, *, parent: str) -> str:
+    """Keeps a release that was just trained, registers it as a candidate, and gives its status."""
+    return _register(catalogue, settings, card, may_become_active=False, parent=parent)
+
+
 def _packaged() -> ReleaseCard | None:
     try:
         return find_release("default")
@@ -77,17 +91,20 @@ def _find(settings: Settings, name_or_path: str) -> ReleaseCard:
     return find_release(name_or_path, search=[fetched_in])
 
 
-def _register(catalogue: Catalogue, settings: Settings, card: ReleaseCard, *, may_become_active: bool) -> None:
+def _register(
+    catalogue: Catalogue, settings: Settings, card: ReleaseCard, *, may_become_active: bool, parent: str | None = None
+) -> str:
     _keep(settings, card)
     record = ReleaseRecord(
         name=card.name,
         weights_hash=card.weights_hash,
         preset=card.preset,
         url=_store(settings).object_url(card.name),
+        parent=parent,
         metrics=card.metrics,
         card=card.card,
     )
-    catalogue.register_release(record, activate_if_first=may_become_active, agent=agent())
+    return catalogue.register_release(record, activate_if_first=may_become_active, agent=agent())
 
 
 def _keep(settings: Settings, card: ReleaseCard) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flows.errors import UsageError
@@ -20,6 +20,9 @@ from storage.urls import canonical_url, local_folder
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SHORTEST_S = 10
+
+Lane = Literal["work", "training", "told"]
+LANES: tuple[Lane, ...] = get_args(Lane)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +38,9 @@ class Timing:
         if self.every_s:
             return f"every {timedelta(seconds=self.every_s)}"
         minute, hour, *_, weekday = (self.cron or "").split()
-        day = "every day" if weekday == "*" else "every Sunday"
+        if hour == "*":
+            return f"every hour at :{int(minute):02}"
+        day = {"*": "every day", "0": "every Sunday", "6": "every Saturday"}[weekday]
         return f"{day} at {int(hour):02}:{int(minute):02}, {self.time_zone}"
 
 
@@ -47,7 +52,9 @@ class Planned:
         flow: the flow's name on Prefect's page.
         entrypoint: module and function.
         timing: None: runs when somebody asks for it on the page.
-        apart: it does not wait for a place among the runs that are at work; for what tells of them.
+        lane: which runs it waits for a place among: `work` for the nights' runs, `training` for what takes hours and
+            must not hold up a night, `told` for what is done in seconds.
+        active: whether its schedule is on; one that is not waits for a person to switch it on.
     """
 
     name: str
@@ -56,7 +63,8 @@ class Planned:
     description: str
     parameters: dict[str, Any]
     timing: Timing | None = None
-    apart: bool = False
+    lane: Lane = "work"
+    active: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,10 +141,46 @@ def plan_serving(
         Planned(
             name="morning-summary", flow="morning-summary", entrypoint="flows.morning.morning_summary",
             description="One message about everything since the last one, what needs a person first.",
-            parameters=whole, timing=_daily(summary_at, zone, "--summary-at"), apart=True,
+            parameters=whole, timing=_daily(summary_at, zone, "--summary-at"), lane="told",
         ),
+        *training_deployments(whole, zone),
     ]  # fmt: skip
     return ServePlan(home=home, at_once=at_once, planned=tuple(planned))
+
+
+def training_deployments(whole: dict[str, Any], zone: str) -> list[Planned]:
+    """Retraining as a whole, the hourly check that begins it, and each stage by itself.
+
+    Args:
+        whole: parameters that name the home.
+        zone: time zone of the stages' schedules, which are off.
+    """
+    stages = {
+        "detector": "Trains the scratch detector on labelled photos; its candidate waits for a person.",
+        "vaes": "Trains both VAEs on the photos of the archive, for a translation that is trained on them.",
+        "translation": "Trains the translation between the VAEs; its candidate waits for a person.",
+    }
+    return [
+        Planned(
+            name="retrain", flow="retrain", entrypoint="flows.training.retrain.retrain",
+            description="Retrains detector, VAEs and translation where enough new labels wait, and promotes what is "
+            "better. New labels begin it by themselves; press Run to look at once.",
+            parameters=whole, lane="training",
+        ),
+        Planned(
+            name="retrain-check", flow="retrain-check", entrypoint="flows.training.trigger.retrain_check",
+            description="Has the retraining run where enough new labels wait, should the event have got lost.",
+            parameters=whole, timing=Timing(cron="17 * * * *", time_zone=zone), lane="told",
+        ),
+        *(
+            Planned(
+                name=f"train-{stage}", flow=f"train-{stage}",
+                entrypoint=f"flows.training.train_{stage}.train_{stage}", description=description,
+                parameters=whole, timing=Timing(cron="0 12 * * 6", time_zone=zone), lane="training", active=False,
+            )
+            for stage, description in stages.items()
+        ),
+    ]  # fmt: skip
 
 
 def checked_time_zone(name: str | None) -> str:

@@ -26,7 +26,8 @@ from prefect.runner import Runner
 from prefect.schedules import Cron, Interval
 from prefect.states import Crashed
 
-from flows.serve_plan import Planned, ServePlan
+from flows.serve_plan import LANES, Planned, ServePlan
+from flows.training.automation import ensure_automation
 
 _POLL_S = 2.0
 _PREFETCH_S = 2.0
@@ -43,13 +44,15 @@ def main() -> None:
 async def run_plan(plan: ServePlan, ready_fd: int) -> None:
     """Registers the deployments, says so on `ready_fd`, and runs what is due until SIGTERM or the parent's end."""
     ending = asyncio.Event()
-    runners = {apart: _runner(1 if apart else plan.at_once) for apart in (False, True)}
+    runners = {lane: _runner(plan.at_once if lane == "work" else 1) for lane in LANES}
     for planned in plan.planned:
         await end_leftovers(planned)
-        deployment_id = await runners[planned.apart].aadd_deployment(deployment_of(planned))
+        deployment_id = await runners[planned.lane].aadd_deployment(deployment_of(planned))
         if planned.timing is not None and planned.timing.every_s:  # the first at once; the schedule has those after it
             async with get_client() as client:
                 await client.create_flow_run_from_deployment(deployment_id)
+    async with get_client() as client:
+        await ensure_automation(client)
     tasks = [asyncio.create_task(runner.start()) for runner in runners.values()]
     while not all(runner.started for runner in runners.values()):
         if any(task.done() for task in tasks):
@@ -74,7 +77,9 @@ def deployment_of(planned: Planned) -> RunnerDeployment:
         interval = timedelta(seconds=planned.timing.every_s)
         schedules["schedule"] = Interval(interval, anchor_date=datetime.now(UTC))
     elif planned.timing is not None and planned.timing.cron:
-        schedules["schedule"] = Cron(planned.timing.cron, timezone=planned.timing.time_zone)
+        schedules["schedule"] = Cron(
+            planned.timing.cron, timezone=planned.timing.time_zone, active=planned.active
+        )
     return RunnerDeployment.from_entrypoint(
         planned.entrypoint,
         name=planned.name,

@@ -61,9 +61,6 @@ class Settings(StorageSettings):
     training_device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
     training_gpus: int = Field(default=1, ge=1, le=64, description="GPUs of this machine that a stage trains on")
     training_threads: int | None = Field(default=None, ge=1, description="CPU threads of the networks in training")
-    training_checkpoint_minutes: float = Field(
-        default=2.0, ge=0, description="time between two checkpoints: what a kill costs at most"
-    )
     training_unlabelled: int = Field(
         default=2000, ge=0, description="photos without a label that a retraining sees at most"
     )
@@ -74,6 +71,9 @@ class Settings(StorageSettings):
     promotion_auc_drop: float = Field(
         default=0.0, ge=0, le=1, description="how much lower a candidate's detection AUC may be"
     )
+    promotion_synthetic_auc_drop: float = Field(
+        default=0.01, ge=0, le=1, description="how much lower its AUC on synthetic damage may be"
+    )
     promotion_psnr_drop_db: float = Field(
         default=0.1, ge=0, description="how much lower a candidate's PSNR on pairs may be"
     )
@@ -82,6 +82,9 @@ class Settings(StorageSettings):
     )
     promotion_clean_p5_db: float = Field(
         default=30.0, ge=0, description="PSNR of clean photos that a candidate keeps, the worst twentieth"
+    )
+    promotion_clean_drop_db: float = Field(
+        default=0.1, ge=0, description="how much lower these may be where the active release does not reach them either"
     )
     debug: bool = Field(default=False, description="show tracebacks")
 

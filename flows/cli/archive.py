@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,6 +27,7 @@ from flows.cli.options import (
     Release,
     Retry,
     Scheduler,
+    Stale,
     Strength,
     TilePx,
     Tone,
@@ -37,6 +38,9 @@ from flows.errors import PrefectUnavailable, UsageError
 from flows.settings import Settings
 from flows.summary import RunSummary
 from storage.urls import local_folder
+
+if TYPE_CHECKING:
+    from flows.cli.display import TerminalProgress
 
 Source = Annotated[str, typer.Argument(help="A folder, or s3://bucket/prefix. It is only ever read.")]
 
@@ -150,9 +154,10 @@ def restore(
     scheduler: Scheduler = None,
     limit: Limit = None,
     retry: Retry = False,
+    stale: Stale = False,
     accept_quarantine: AcceptQuarantine = False,
 ) -> None:
-    """Restore every ingested photo that is not restored yet."""
+    """Restore every ingested photo that is not restored yet by the release in use; what was made before is kept."""
     overrides = given(
         mode=mode,
         tone=tone,
@@ -169,16 +174,21 @@ def restore(
         from flows.restore import restore as restore_flow
 
         summary = restore_flow(
-            home=str(settings.home), source=source, limit=limit, retry=retry, settings=overrides or None
+            home=str(settings.home), source=source, limit=limit, retry=retry, stale=stale, settings=overrides or None
         )
     _end(summary, accept_quarantine)
 
 
 @contextmanager
 def flows_ready(
-    home: Path | None, overrides: dict[str, Any], *, source: str | None = None, restoring: bool = False
+    home: Path | None,
+    overrides: dict[str, Any],
+    *,
+    source: str | None = None,
+    restoring: bool = False,
+    bars: TerminalProgress | None = None,
 ) -> Iterator[Settings]:
-    """Settings, with a Prefect server to run flows on and progress on the terminal.
+    """Settings, with a Prefect server to run flows on and progress on the terminal, on these bars or the usual ones.
 
     What can be seen to be wrong beforehand is refused before the seconds that a server takes to start.
     """
@@ -193,8 +203,8 @@ def flows_ready(
     from flows.embedded_prefect import embedded_prefect
     from flows.progress import telling
 
-    with TerminalProgress() as bars, telling(bars):
-        bars.begin("Starting Prefect")
+    with bars or TerminalProgress() as shown, telling(shown):
+        shown.begin("Starting Prefect")
         folder = settings.layout.prefect
         with embedded_prefect(folder, api_url=settings.prefect_api_url, quiet=not settings.debug) as url:
             import httpx  # what Prefect calls its server with, loaded by now

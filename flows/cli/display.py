@@ -48,7 +48,11 @@ class TerminalProgress(Progress):
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
-        self._bars = Bars(
+        self._bars = self._make_bars()
+        self._task: TaskID | None = None
+
+    def _make_bars(self) -> Bars:
+        return Bars(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -58,7 +62,6 @@ class TerminalProgress(Progress):
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._task: TaskID | None = None
 
     def __enter__(self) -> TerminalProgress:
         self._bars.start()
@@ -73,7 +76,10 @@ class TerminalProgress(Progress):
         """A new bar; the one before it is done, or was not needed."""
         if self._task is not None and self._bars.tasks[-1].total is None:
             self._bars.remove_task(self._task)
-        self._task = self._bars.add_task(escape(label), total=total) if total != 0 else None
+        self._task = self._add(escape(label), total) if total != 0 else None
+
+    def _add(self, label: str, total: int | None) -> TaskID:
+        return self._bars.add_task(label, total=total, left="", figures="")
 
     def expect(self, count: int) -> None:
         """Lets the bar end so much later."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from flows.serve import Served
-    from flows.serve_plan import ServePlan
+    from flows.serve_plan import Planned, ServePlan
 
 _LOOK_S = 2.0
 _WHEN = "When"
@@ -60,7 +60,7 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")] = 4200,
 ) -> None:
-    """Run everything by itself: nights, a weekly audit, a morning summary, and Prefect's page to look at."""
+    """Run everything by itself: nights, a weekly audit, retraining, a morning summary, and Prefect's page."""
     from flows.prefect_server import WebPage
     from flows.serve import check_serving, serving
     from flows.serve_plan import plan_serving
@@ -104,11 +104,19 @@ def print_plan(console: Console, plan: ServePlan, served: Served, next_runs: dic
         shown = due.astimezone(ZoneInfo(planned.timing.time_zone)) if due and planned.timing else None
         table.add_row(
             Text(planned.name),
-            Text(planned.timing.words() if planned.timing else "when you press Run"),
+            Text(_when(planned)),
             Text(f"{shown:%a %d %b %H:%M:%S %Z}" if shown else ""),
         )
     console.print(table)
     console.print(Text(f"Page        {served.page_url}", style="bold"))
-    console.print(Text(f"At once     {counted(plan.at_once, 'run')}, beside the summary"), soft_wrap=True)
+    console.print(Text(f"At once     {counted(plan.at_once, 'run')}, beside retraining and summary"), soft_wrap=True)
     console.print(Text(f"Runs' log   {served.log_path}"), soft_wrap=True)
     console.print(Text("Ctrl-C ends all of it."))
+
+
+def _when(planned: Planned) -> str:
+    if planned.lane == "training" and planned.timing is None:
+        return "when enough new labels wait, or you press Run"
+    if planned.timing is None:
+        return "when you press Run"
+    return planned.timing.words() if planned.active else "when you press Run, or switch its schedule on"

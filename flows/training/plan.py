@@ -31,6 +31,7 @@ class TrainingPlan:
         minutes, steps: budget over all stages; one of them.
         promote: whether a candidate that passes the rules is promoted without a person.
         photos, textures: where the clean photos and the textures come from.
+        after: a retraining whose networks stand in for the stages before the first, such as one of the VAEs alone.
     """
 
     retrain_id: str
@@ -44,6 +45,12 @@ class TrainingPlan:
     promote: bool = True
     photos: str
     textures: str | None = None
+    after: str | None = None
+
+    @property
+    def makes_release(self) -> bool:
+        """Whether a candidate comes of it: new VAEs need a translation that was trained on them."""
+        return self.last_stage != "vaes"
 
     @property
     def last_stage(self) -> str:

@@ -72,14 +72,14 @@ def render_report(
         if progress is not None:
             progress(number, pictured)
 
-    environment = _environment()
+    environment = page_environment()
     style = _style(environment, plates)
-    script = _source(environment, "report.js")
+    script = page_source(environment, "report.js")
     present = {photo.outcome for photo in report.photos}
     html = environment.get_template("report.html").render(
         title=wording.readable_name(report.title),
         run_id=wording.readable_name(report.run_id),
-        policy=_policy(style, script),
+        policy=page_policy(style, script),
         style=Markup(style),
         script=Markup(script),
         facts=views.head_facts(report),
@@ -101,7 +101,8 @@ def render_report(
     return html.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """What fills the templates; every value is escaped."""
     return Environment(
         loader=PackageLoader("storage.reports", "templates"),
         autoescape=True,
@@ -111,7 +112,8 @@ def _environment() -> Environment:
     )
 
 
-def _source(environment: Environment, name: str) -> str:
+def page_source(environment: Environment, name: str) -> str:
+    """A style or script among the templates, as it is."""
     assert environment.loader is not None
     return environment.loader.get_source(environment, name)[0]
 
@@ -120,12 +122,14 @@ def _style(environment: Environment, plates: list[views.Plate]) -> str:
     """Gives the page's style, with each picture's proportions: the policy allows no style beside it."""
     frames = "".join(f"#plate-{one.number}{{--ratio:{one.ratio};--largest:{one.largest_px}px}}\n" for one in plates)
     colour = f":root{{--mask:rgb({MASK_RGB[0]} {MASK_RGB[1]} {MASK_RGB[2]})}}\n"
-    return _source(environment, "report.css") + colour + frames
+    return page_source(environment, "report.css") + colour + frames
 
 
-def _policy(style: str, script: str) -> str:
+def page_policy(style: str, script: str | None = None) -> str:
+    """The content security policy that allows this style and this script, by their hashes, and nothing else."""
+    script_source = f"'{_hash(script)}'" if script is not None else "'none'"
     return (
-        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src {script_source}; "
         "base-uri 'none'; form-action 'none'"
     )
 

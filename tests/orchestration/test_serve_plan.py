@@ -21,7 +21,7 @@ def test_every_source_has_a_nightly_run_and_all_share_audit_and_summary() -> Non
     assert timing is not None and (timing.cron, timing.time_zone) == ("0 2 * * *", "Europe/Berlin")
     audit = named["weekly-audit"].timing
     assert audit is not None and audit.words() == "every Sunday at 14:00, Europe/Berlin"
-    assert named["morning-summary"].apart
+    assert named["morning-summary"].lane == "told"
     assert ServePlan.from_json(plan.to_json()) == plan
 
 

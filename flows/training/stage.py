@@ -1,0 +1,258 @@
+"""One stage of a retraining: lay out what it needs, train it, keep its checkpoints, and keep what it shows.
+
+torch is loaded here, in the flow's own process, so that whoever kills the flow kills the training.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from flows.errors import LeaseLost, RunInterrupted
+from flows.progress import Both, progress, telling
+from flows.release_store import kept_release
+from flows.settings import Settings
+from flows.training.artifacts import show_stage, training_bar
+from flows.training.checkpoints import (
+    fetch_checkpoints,
+    keep_checkpoint,
+    keep_file,
+    lay_weights,
+    releases_store,
+    weights_keys,
+)
+from flows.training.clean_photos import fetched, fetched_photos
+from flows.training.opening import LEASE
+from flows.training.plan import STAGES, TrainingPlan
+from flows.training.prepare import Prepared, prepare_material
+from storage.catalog.catalogue import Catalogue
+from storage.errors import CatalogueError, ObjectStoreError, StoreUnavailable
+from storage.objects import ObjectStore
+from storage.snapshots import read_snapshot
+
+if TYPE_CHECKING:
+    from oldphoto_core.training.material import Material
+    from oldphoto_core.training.retraining import StageOutcome
+
+RESULT = "result.json"
+"""A stage's figures and the keys of its files, in the store; written last: where it stands, the stage is finished."""
+
+
+_TOY_MATERIAL = {"judged_photos": 4, "judged_px": 64}
+"""For the preset of smoke runs and tests: seconds, not minutes."""
+PARTS = 1000
+"""What a stage's progress is counted in."""
+
+
+class StageJob:
+    """A stage to train. A plain class: Prefect would look into a dataclass for futures.
+
+    Attributes:
+        holder: the run that holds the lease.
+    """
+
+    def __init__(self, settings: Settings, plan: TrainingPlan, stage: str, *, holder: str) -> None:
+        self.settings = settings
+        self.plan = plan
+        self.stage = stage
+        self.holder = holder
+
+    @property
+    def folder(self) -> Path:
+        """Where the retraining works."""
+        return work_folder(self.settings, self.plan)
+
+    @property
+    def store(self) -> ObjectStore:
+        """Where its checkpoints go."""
+        return releases_store(self.settings)
+
+
+def work_folder(settings: Settings, plan: TrainingPlan) -> Path:
+    """Where a retraining works in the home; all of it can be had again from the stores."""
+    return settings.layout.work / "retraining" / plan.retrain_id
+
+
+def _is_passing(task: object, run: object, state: Any) -> bool:
+    """Whether trying again may help: a store or a database was away. A kill and a fault of ours are not tried again."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, StoreUnavailable | CatalogueError)
+
+
+@task(
+    name="train a stage", task_run_name="train {job.stage}", cache_policy=NO_CACHE, persist_result=False,
+    retries=2, retry_delay_seconds=[10, 60], retry_condition_fn=_is_passing,
+)  # fmt: skip
+def train_stage(job: StageJob) -> dict[str, Any]:
+    """Trains a stage, going on from its last checkpoint, and gives its result; one that is finished is not trained.
+
+    Raises:
+        RunInterrupted: it was told to stop, and left a checkpoint.
+    """
+    kept = kept_result(job.store, job.plan, job.stage)
+    if kept is not None:
+        return kept
+    prepared = prepare(job)
+    run = lay_out_run(job)
+    outcome = train(job, run)
+    if not outcome.finished:
+        raise RunInterrupted(
+            f"stopped at a checkpoint of {job.stage}, step {outcome.step:,}; `oldphoto retrain` goes on from there"
+        )
+    result = keep_result(job, run, outcome, prepared)
+    show_stage(job.stage, result, [path for path in shown_files(outcome) if path.suffix == ".png"])
+    return result
+
+
+def prepare(job: StageJob) -> Prepared:
+    """The snapshot's photos as the material folder, which is made once for all stages."""
+    settings, plan = job.settings, job.plan
+    manifests = ObjectStore(settings.manifests_url, settings.store_options(settings.manifests_url, "manifests"))
+    rows = read_snapshot(manifests, plan.snapshot_key, plan.snapshot_sha256)
+    return prepare_material(settings, rows, job.folder / "material")
+
+
+def lay_out_run(job: StageJob) -> Path:
+    """The run folder: what the parent gives, and over it the newest checkpoints, from here or from the store."""
+    from oldphoto_core.training.retraining import begin_run
+
+    run = job.folder / "run"
+    if job.plan.after is not None:
+        for stage in STAGES[: STAGES.index(job.plan.stages[0])]:
+            for key in weights_keys(job.store, job.plan.after, stage):
+                lay_weights(job.store, key, run)
+    begin_run(run, kept_release(job.settings, job.plan.parent), first=job.plan.stages[0])
+    for name in fetch_checkpoints(job.store, job.plan.retrain_id, run):
+        progress().say(f"{name} goes on from its checkpoint in {job.store.url}")
+    return run
+
+
+def material(settings: Settings, plan: TrainingPlan, device: str) -> Material:
+    """Photos, textures and labels, on the device."""
+    from oldphoto_core.training.material import Material
+
+    return Material.load(
+        fetched_photos(settings, plan.photos),
+        textures=fetched(settings, plan.textures) if plan.textures else None,
+        labelled=work_folder(settings, plan) / "material",
+        device=device,
+        **(_TOY_MATERIAL if kept_release(settings, plan.parent).preset == "tiny" else {}),
+    )
+
+
+def train(job: StageJob, run: Path) -> StageOutcome:
+    """Trains until the budget is used, or until somebody asks for its end."""
+    from oldphoto_core.training.retraining import Hooks
+    from oldphoto_core.training.retraining import train_stage as train_networks
+    from oldphoto_core.training.schedule import Budget
+
+    device = training_device(job.settings)
+    steps, minutes = job.plan.budget(job.stage)
+    with training_bar(job.stage) as bar, telling(Both(progress(), bar)):
+        progress().begin("Loading photos to train on")
+        loaded = material(job.settings, job.plan, device)
+        progress().begin(f"Training {job.stage}", PARTS)
+        return train_networks(
+            job.stage, loaded, run,
+            parent=kept_release(job.settings, job.plan.parent),
+            budget=Budget(steps=steps, minutes=minutes),
+            seed=job.plan.seed,
+            threads=job.settings.training_threads,
+            processes=job.settings.training_gpus,
+            hooks=Hooks(saved=_Saved(job), progress=_reach),
+        )  # fmt: skip
+
+
+def _reach(share: float, seconds_left: float | None, figures: Mapping[str, float]) -> None:
+    shown = "  ".join(f"{name} {value:.3g}" for name, value in list(figures.items())[:3])
+    progress().reach(share, seconds_left, shown)
+
+
+@dataclass
+class _Saved:
+    """After each checkpoint: its copy goes to the store, as long as the retraining is still ours."""
+
+    job: StageJob
+    warned_at: float = 0.0
+
+    def __call__(self, folder: Path) -> None:
+        job = self.job
+        with Catalogue.open(job.settings.catalogue_url, create=False) as catalogue:
+            held = catalogue.renew_lease([LEASE], holder=job.holder, ttl_s=job.settings.lease_s)
+        if LEASE not in held:
+            raise LeaseLost(
+                f"run {job.holder} lost the lease {LEASE!r}, as after a long sleep of this machine; whoever has it now "
+                "goes on, and this run ends"
+            )
+        try:
+            keep_checkpoint(job.store, job.plan.retrain_id, job.stage, folder)
+        except StoreUnavailable as error:  # the next checkpoint may reach it
+            if time.monotonic() - self.warned_at > 60:
+                progress().say(f"the checkpoint of {job.stage} is only on this machine: {error}")
+                self.warned_at = time.monotonic()
+
+
+def training_device(settings: Settings) -> str:
+    """The device of the settings; `auto` is a GPU where there is one."""
+    if settings.training_device != "auto":
+        return settings.training_device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def keep_result(job: StageJob, run: Path, outcome: StageOutcome, prepared: Prepared) -> dict[str, Any]:
+    """Puts what the stage shows into the store, its result last, and gives that."""
+    from oldphoto_core.training.retraining import stage_folders
+
+    for name in stage_folders(job.stage):  # with the report, which the last checkpoint came before
+        keep_checkpoint(job.store, job.plan.retrain_id, job.stage, run / name)
+    files = {path.relative_to(run).as_posix().replace("/", "-"): path for path in shown_files(outcome)}
+    kept = {
+        name: keep_file(job.store, job.plan.retrain_id, job.stage, name, path.read_bytes())
+        for name, path in files.items()
+    }
+    result = {
+        "stage": job.stage, "steps": outcome.step, "seconds": round(outcome.elapsed_s, 1),
+        "before": _finite(outcome.figures_before), "after": _finite(outcome.figures),
+        "labelled": prepared.labelled, "old": prepared.old, "files": kept,
+        "left_out": [[one.source_key, one.reason] for one in prepared.left_out],
+    }  # fmt: skip
+    data = json.dumps(result, indent=1, sort_keys=True).encode()
+    keep_file(job.store, job.plan.retrain_id, job.stage, RESULT, data)
+    return result
+
+
+def shown_files(outcome: StageOutcome) -> list[Path]:
+    """Files of a stage that stay: samples, curves to look at and to compute with, its table."""
+    files = [outcome.sheet_path, *outcome.pictures, *outcome.curves_paths, outcome.report_path]
+    return [path for path in files if path is not None and path.is_file()]
+
+
+def _finite(figures: Mapping[str, float]) -> dict[str, float | None]:
+    """Figures as JSON has them."""
+    return {name: float(value) if math.isfinite(value) else None for name, value in figures.items()}
+
+
+def metrics_of(result: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """What the catalogue keeps of a stage's result: its figures, and the key of its curves."""
+    kept = {name: result[name] for name in ("before", "after", "steps", "seconds", "labelled", "old", "left_out")}
+    curves = [key for key in result["files"].values() if key.endswith("curves.parquet")]
+    return kept, curves[0] if curves else None
+
+
+def kept_result(store: ObjectStore, plan: TrainingPlan, stage: str) -> dict[str, Any] | None:
+    """What a finished stage left in the store; None where it is not finished."""
+    key = f"training/{plan.retrain_id}/{stage}/{RESULT}"
+    try:
+        return json.loads(store.read_bytes(key)) if store.exists(key) else None
+    except ObjectStoreError as error:
+        raise StoreUnavailable(f"{store.object_url(key)} cannot be read: {error}", url=store.url, key=key) from error
