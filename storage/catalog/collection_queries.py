@@ -32,12 +32,17 @@ class KnownCollection:
 
 @dataclass(frozen=True, kw_only=True)
 class PlacedRestoration:
-    """A registered object and the latest restoration of its photo."""
+    """A registered object and the latest restoration of its photo.
+
+    Attributes:
+        taken_up_at: when a release's return made the restoration the latest again; None where none did.
+    """
 
     key: str
     browse_folder: str
     restored_key: str
     output_format: str
+    taken_up_at: str | None = None
 
 
 def upsert_collection(connection: Connection, record: CollectionRecord) -> int:
@@ -111,7 +116,7 @@ def placed_restorations(connection: Connection, collection_id: int) -> list[Plac
         .scalar_subquery()
     )
     statement = (
-        sa.select(o.key, collection.c.browse_folder, r.restored_key, r.output_format)
+        sa.select(o.key, collection.c.browse_folder, r.restored_key, r.output_format, r.taken_up_at)
         .select_from(source_object.join(collection).join(photo).join(restoration, r.id == latest))
         .where(
             o.collection_id == collection_id,
@@ -121,7 +126,4 @@ def placed_restorations(connection: Connection, collection_id: int) -> list[Plac
         )
         .order_by(o.id)
     )
-    return [
-        PlacedRestoration(key=key, browse_folder=browse_folder, restored_key=restored_key, output_format=output_format)
-        for key, browse_folder, restored_key, output_format in connection.execute(statement)
-    ]
+    return [PlacedRestoration(**row) for row in connection.execute(statement).mappings()]

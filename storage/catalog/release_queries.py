@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -12,7 +13,7 @@ from storage.catalog.event_queries import record_events
 from storage.catalog.statements import insert, json_text, latest_at, one_at_a_time
 from storage.catalog.tables import model_release, restoration
 from storage.errors import RecordRefused, ReleaseConflict
-from storage.records import EventRecord, ReleaseRecord
+from storage.records import EventRecord, ReleaseRecord, utc_text
 
 
 def register_release(connection: Connection, release: ReleaseRecord, activate_if_first: bool, agent: str) -> str:
@@ -75,7 +76,7 @@ def make_active(connection: Connection, name: str) -> str | None:
 
     What the release made before, and another one's restorations came after, is its photos' latest again.
     """
-    m, r = model_release.c, restoration.c
+    m = model_release.c
     previous = connection.scalar(sa.select(m.name).where(m.status == "active"))
     connection.execute(
         sa.update(model_release).where(m.status == "active").values(status="retired", retired_at=utc_now())
@@ -83,17 +84,42 @@ def make_active(connection: Connection, name: str) -> str | None:
     connection.execute(
         sa.update(model_release).where(m.name == name).values(status="active", activated_at=utc_now(), retired_at=None)
     )
-    other = restoration.alias("other")
-    came_after = (
-        sa.select(other.c.id)
-        .where(other.c.photo_id == r.photo_id, other.c.release != name, other.c.outcome.in_(("restored", "unchanged")))
-        .where(latest_at(other.c) >= latest_at(r))
-        .correlate(restoration)
-        .exists()
-    )
-    mine = sa.and_(r.release == name, r.outcome.in_(("restored", "unchanged")), r.deleted_at.is_(None), came_after)
-    connection.execute(sa.update(restoration).where(mine).values(taken_up_at=utc_now()))
+    take_up(connection, name)
     return previous
+
+
+def take_up_active(connection: Connection, name: str) -> int:
+    """See ``Catalogue.take_up_active``."""
+    m = model_release.c
+    since = connection.scalar(sa.select(m.activated_at).where(m.name == name, m.status == "active"))
+    return 0 if since is None else take_up(connection, name, since=since)
+
+
+def take_up(connection: Connection, name: str, *, since: str | None = None) -> int:
+    """Makes what the release made its photos' latest where others came after it; gives the number of restorations.
+
+    Args:
+        since: looks only at what others made since then.
+    """
+    mine, other = restoration.alias("mine"), restoration.alias("other")
+    done = ("restored", "unchanged")
+    came_after = (
+        sa.select(mine.c.id, latest_at(other.c).label("at"))
+        .select_from(other.join(mine, mine.c.photo_id == other.c.photo_id))
+        .where(other.c.release != name, other.c.outcome.in_(done), other.c.deleted_at.is_(None))
+        .where(mine.c.release == name, mine.c.outcome.in_(done), mine.c.deleted_at.is_(None))
+        .where(latest_at(other.c) >= latest_at(mine.c))
+    )
+    if since is not None:
+        came_after = came_after.where(other.c.finished_at >= since)
+    newest = connection.scalar(sa.select(sa.func.max(came_after.subquery().c.at)))
+    if newest is None:
+        return 0
+    # Later than all of them, though they be of this second, or by a worker whose clock is fast.
+    after_all = utc_text(datetime.fromisoformat(newest) + timedelta(seconds=1))
+    at = max(str(connection.scalar(sa.select(utc_now()))), after_all)
+    ids = sa.select(came_after.subquery().c.id)
+    return connection.execute(sa.update(restoration).where(restoration.c.id.in_(ids)).values(taken_up_at=at)).rowcount
 
 
 def active_release(connection: Connection) -> ReleaseRecord | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
-from storage.catalog import promotion_queries, snapshot_queries, training_queries
+from storage.catalog import promotion_queries, release_queries, snapshot_queries, training_queries
 from storage.catalog.event_queries import identified
 from storage.catalog.transactions import Transactions
 from storage.errors import RecordRefused
@@ -208,13 +208,18 @@ class TrainingMethods(Transactions):
         """Keeps how the release did beside the active one.
 
         Args:
-            verdict: JSON; ``rules`` is a list of objects with ``rule``, ``found``, ``needed`` and ``passed``;
-                ``candidate`` and ``active`` are objects of figures.
+            verdict: JSON: ``beside`` names the other release, ``rules`` is a list of objects with ``rule``, ``found``,
+                ``needed`` and ``passed``, ``figures`` has an object of figures for ``candidate`` and for ``active``.
 
         Raises:
             RecordRefused: no such release.
         """
         self.write(promotion_queries.record_verdict, name, verdict)
+
+    def take_up_active(self, name: str) -> int:
+        """Makes what this release made its photos' latest again where another one's came after, of a run that was still
+        at it when the release came into use. Gives the number; 0 where the release is not the active one."""
+        return self.write(release_queries.take_up_active, name)
 
     def stale_photos(self, photos: Sequence[str]) -> set[str]:
         """Those of the photos (SHA-256) whose latest restoration is by another release, or without their label."""

@@ -17,6 +17,7 @@ from storage.catalog.tables import (
     dataset_snapshot_label,
     dataset_snapshot_photo,
     label,
+    label_annotation,
     model_release,
     model_release_run,
     training_run,
@@ -113,18 +114,23 @@ def release_lineage(connection: Connection, release: str) -> ReleaseLineage:
         .select_from(dataset_snapshot_photo.join(dataset_snapshot, d.id == x.snapshot_id))
         .where(d.sha256.in_(seen))
     )
-    labels = (
-        sa.select(label.c.author, sa.func.count(label.c.id.distinct()))
+    in_snapshots = dataset_snapshot_label.join(dataset_snapshot, d.id == y.snapshot_id)
+    labels = sa.select(sa.func.count(y.label_id.distinct())).select_from(in_snapshots).where(d.sha256.in_(seen))
+    author = sa.func.coalesce(label_annotation.c.author, label.c.author)
+    authors = (
+        sa.select(author, sa.func.count(label.c.id.distinct()))
         .select_from(
-            dataset_snapshot_label.join(dataset_snapshot, d.id == y.snapshot_id).join(label, label.c.id == y.label_id)
+            in_snapshots.join(label, label.c.id == y.label_id)
+            .outerjoin(label_annotation, label_annotation.c.label_id == label.c.id)
         )
         .where(d.sha256.in_(seen))
-        .group_by(label.c.author)
-    )
-    by_author = dict(connection.execute(labels).tuples().all())
+        .group_by(author)
+    )  # fmt: skip
+    by_author = dict(connection.execute(authors).tuples().all())
     return ReleaseLineage(
         runs=tuple(runs),
         snapshots=tuple(seen),
         photos=connection.scalar(photos) or 0,
+        labels=connection.scalar(labels) or 0,
         labels_by_author=dict(sorted(by_author.items())),
     )

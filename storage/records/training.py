@@ -91,16 +91,12 @@ class ReleaseLineage:
     Attributes:
         runs: its training runs, oldest first.
         snapshots: SHA-256 of what these saw, each once.
-        photos: number of different photos in the snapshots.
-        labels_by_author: number of different labels in the snapshots, by who painted them.
+        photos, labels: number of different ones in the snapshots.
+        labels_by_author: on how many of these labels each person painted; one that several painted counts for each.
     """
 
     runs: tuple[TrainingRunRecord, ...] = ()
     snapshots: tuple[str, ...] = ()
     photos: int = 0
+    labels: int = 0
     labels_by_author: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def labels(self) -> int:
-        """Number of different labels."""
-        return sum(self.labels_by_author.values())

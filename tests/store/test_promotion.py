@@ -169,7 +169,22 @@ def test_after_a_rollback_what_the_earlier_release_made_is_the_latest_again(rele
     assert releases.count_stale() == 0
     assert releases.photos_to_restore(None, PARAMETERS) == []
 
-    releases.promote_release(B, expected_active=A, agent="Ada")
+    releases.promote_release(B, expected_active=A, agent="Ada")  # in the same second, as likely as not
     assert shown(releases) == {sha("a"): B, sha("b"): A}
     assert [work.photo_sha256 for work in releases.photos_to_restore(None, parameters_of(B))] == [sha("b")]
     assert rows(releases, "SELECT id, release, restored_key, outcome FROM restoration ORDER BY id") == before
+
+
+def test_a_run_that_was_still_at_it_does_not_undo_a_rollback(releases: Catalogue) -> None:
+    """What it writes late is kept, and the next run of the release in use shows that one's again."""
+    with_photos(releases, "a")
+    releases.record_restorations([restored("a", finished_at="2026-01-01T00:00:00Z")])
+    promote(releases, B, A)
+    releases.rollback_release("Ada")
+    late = restored("a", parameters_of(B), release=B, finished_at="2036-01-01T00:00:00Z")  # and its clock is fast
+    releases.record_restorations([late])
+    assert shown(releases) == {sha("a"): B}
+    assert releases.take_up_active(B) == 0
+    assert releases.take_up_active(A) == 1
+    assert shown(releases) == {sha("a"): A}
+    assert (releases.take_up_active(A), releases.count_stale()) == (0, 0)
