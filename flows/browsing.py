@@ -38,6 +38,21 @@ def complete_browse(settings: Settings, catalogue: Catalogue, collections: Itera
     return made
 
 
+def show_again(settings: Settings, catalogue: Catalogue, *, since: str) -> int:
+    """Shows what became its photo's latest restoration again since then, as a release came back into use.
+
+    Gives the number of paths.
+    """
+    shown = 0
+    for collection in catalogue.collections():
+        for placed in catalogue.placed_restorations(collection.id):
+            if placed.taken_up_at is not None and placed.taken_up_at >= since:
+                path = browse_path(placed.key, placed.output_format, browse_folder=placed.browse_folder)
+                _place(settings, path, placed.restored_key)
+                shown += 1
+    return shown
+
+
 def _place(settings: Settings, path: str, restored_key: str) -> None:
     store = ObjectStore(settings.derivatives_url, settings.store_options(settings.derivatives_url, "derivatives"))
     place_in_browse(settings.layout.home, path, store.local_path(restored_key) or store.read_bytes(restored_key))

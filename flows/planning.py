@@ -47,13 +47,19 @@ class Batch:
 
 
 def plan_collections(
-    catalogue: Catalogue, settings: Settings, card: ReleaseCard, *, source: str | None = None
+    catalogue: Catalogue, settings: Settings, card: ReleaseCard, *, source: str | None = None, stale: bool = False
 ) -> list[CollectionPlan]:
     """What each collection wants, by its own policy and what was given for this run.
 
+    Args:
+        stale: leaves out what was never restored, and what was restored by the release in use and with its label: what
+            is left are photos that a promotion or a new label made stale.
+
     Raises:
-        UsageError: `source` is no collection of this catalogue.
+        UsageError: `source` is no collection of this catalogue; `stale`, and another release than the one in use.
     """
+    if stale:
+        _require_active(catalogue, card)
     if source is None:
         collections = catalogue.collections()
         if not collections:
@@ -67,10 +73,24 @@ def plan_collections(
     for collection in collections:
         parameters = work_parameters(collection, settings, card)
         works = catalogue.photos_to_restore(collection.id, parameters)
+        if stale:
+            those = catalogue.stale_photos([work.photo_sha256 for work in works])
+            works = [work for work in works if work.photo_sha256 in those]
         done = catalogue.count_done(collection.id, parameters)
         aside = catalogue.set_aside_work(collection.id, parameters)
         plans.append(CollectionPlan(collection, parameters, works, done, aside))
     return plans
+
+
+def _require_active(catalogue: Catalogue, card: ReleaseCard) -> None:
+    """Refuses to bring photos up to date with a release that would leave them stale."""
+    active = catalogue.active_release()
+    if active is None or active.name != card.name:
+        in_use = active.name if active is not None else "none"
+        raise UsageError(
+            f"stale photos are restored again by the release in use, which is {in_use}, and {card.name} was asked for; "
+            f"leave --release out, or promote it first (`oldphoto releases promote {card.name}`)"
+        )
 
 
 def first_of(plans: Sequence[CollectionPlan], limit: int | None) -> tuple[list[CollectionPlan], int]:

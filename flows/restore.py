@@ -10,7 +10,7 @@ from prefect import flow
 from pydantic import Field
 
 from flows.artifacts import progress_artifact, show_run
-from flows.browsing import complete_browse
+from flows.browsing import complete_browse, show_again
 from flows.collections import find_collection
 from flows.endpoints import honours_conditions
 from flows.planning import (
@@ -43,6 +43,7 @@ def restore(
     source: str | None = None,
     limit: Annotated[int, Field(ge=1)] | None = None,
     retry: bool = False,
+    stale: bool = False,
     settings: SettingsForm | None = None,
     run_id: str | None = None,
 ) -> RunSummary:
@@ -53,6 +54,7 @@ def restore(
         source: one collection alone; None: all of them.
         limit: photos restored at most; None: all that are not restored yet.
         retry: takes up again what was set aside after too many failed tries.
+        stale: only photos that were restored before, by a release that is no longer in use or without their label.
         settings: what differs from the installation's settings in this run.
         run_id: the run of the catalogue that this is part of; None: a run of its own.
     """
@@ -63,16 +65,17 @@ def restore(
     ) as run:
         sweep_withdrawn(run.catalogue, chosen, run_id=run.run_id)
         card = resolve_release(run.catalogue, chosen)
+        take_up_what_was_made(run, chosen, card)
         if retry:
             take_up_again(run, source)
-        plans, left = first_of(plan_collections(run.catalogue, chosen, card, source=source), limit)
+        plans, left = first_of(plan_collections(run.catalogue, chosen, card, source=source, stale=stale), limit)
         describe_run(run, card, plans)
         workers = plan_workers(chosen)
         most = fair_megapixels(plans, most=chosen.batch_megapixels or workers.batch_megapixels, workers=workers.workers)
         batches = batches_of(plans, size=chosen.batch_size, megapixels=most)
         restored = restore_all(run, chosen, card, batches, workers) if batches else RestoreSummary(release=card.name)
         if not batches:
-            progress().say("nothing is left to restore")
+            progress().say("nothing is stale" if stale else "nothing is left to restore")
         complete_browse(chosen, run.catalogue, [plan.collection for plan in plans])
         if batches:  # what was withdrawn while it was at work
             sweep_withdrawn(run.catalogue, chosen, run_id=run.run_id)
@@ -89,6 +92,13 @@ def take_up_again(run: OpenRun, source: str | None) -> None:
     found = find_collection(run.catalogue, source) if source is not None else None
     count = run.catalogue.try_again(found.id if found is not None else None)
     progress().say(f"{counted(count, 'photo')} that had failed too often {'is' if count == 1 else 'are'} tried again")
+
+
+def take_up_what_was_made(run: OpenRun, settings: Settings, card: ReleaseCard) -> None:
+    """Shows again what the release in use made, where a run of another one wrote later than the promotion."""
+    if run.catalogue.take_up_active(card.name):
+        active = run.catalogue.active_release()
+        show_again(settings, run.catalogue, since=str(active.activated_at if active else ""))
 
 
 def describe_run(run: OpenRun, card: ReleaseCard, plans: Sequence[CollectionPlan]) -> None:

@@ -10,10 +10,12 @@ from types import FrameType
 
 import typer
 
-from flows.cli import archive, audit, bench, catalogue, doctor, export, files, keeping, samples, serve
+from flows.cli import archive, audit, bench, catalogue, doctor, export, files, keeping, retrain, samples, serve
 from flows.cli.database import database_app
 from flows.cli.options import EXIT_CODE_HELP, version_option
+from flows.cli.releases import releases_app
 from flows.cli.review import review_app
+from flows.cli.snapshots import snapshots_app
 from flows.cli.train import train_app
 from flows.summary import DONE, FAILED, INTERRUPTED, USAGE
 
@@ -27,11 +29,13 @@ app = typer.Typer(
     epilog=f"Start with: oldphoto sample sample && oldphoto run sample. {EXIT_CODE_HELP}",
 )
 app.callback()(version_option)
-for family in (archive, serve, files, catalogue, keeping, audit, export, samples, doctor, bench):
+for family in (archive, serve, retrain, files, catalogue, keeping, audit, export, samples, doctor, bench):
     family.add_to(app)
 app.add_typer(database_app, name="db")
 app.add_typer(train_app, name="train")
 app.add_typer(review_app, name="review")
+app.add_typer(releases_app, name="releases")
+app.add_typer(snapshots_app, name="snapshots")
 
 
 def main(arguments: list[str] | None = None) -> None:

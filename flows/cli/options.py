@@ -97,6 +97,11 @@ Retry = Annotated[
     bool,
     typer.Option("--retry", help="Try again what was set aside after failing too often.", rich_help_panel=_WHICH),
 ]
+Stale = Annotated[
+    bool,
+    typer.Option("--stale", help="Only what was restored before, by a release no longer in use or without its label.",
+                 rich_help_panel=_WHICH),
+]  # fmt: skip
 AcceptEmpty = Annotated[
     bool,
     typer.Option("--accept-empty", help="A source that shows nothing is empty indeed, and not just unmounted.",
