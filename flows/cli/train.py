@@ -51,6 +51,11 @@ Start = Annotated[
     str | None, typer.Option(help="Release to train on from: `default`, a name in the home, or a folder.")
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of the networks; synthesis has one of its own.")]
+Gpus = Annotated[int, typer.Option(min=1, help="GPUs of this machine to train on, a process and a batch each.")]
+Labelled = Annotated[
+    Path | None,
+    typer.Option(help="Material folder of labelled and old photos (docs/training.md); for the detector and VAE1."),
+]
 EvaluateEvery = Annotated[int, typer.Option(min=1, help="Steps between two evaluations on held-out photos.")]
 
 
@@ -71,6 +76,7 @@ def look(
     resume: Resume = True,
     start: Start = None,
     threads: Threads = None,
+    gpus: Gpus = 1,
     evaluate_every: EvaluateEvery = 250,
 ) -> None:
     """Train the look at the whole photo, which undoes fading and toning (archive preset only)."""
@@ -80,7 +86,7 @@ def look(
 
         settings = _changed(LookSettings(preset=preset, whole_px=whole_px), batch=batch, rate=lr)
         options = _options(
-            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, evaluate_every
+            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, gpus, evaluate_every
         )
         _print(train_look(_material(photos, None, textures, device), settings, options))
 
@@ -102,25 +108,34 @@ def detector(
         float | None, typer.Option(min=0, help="Focus of the focal loss; 0 is cross entropy, the paper has 2.")
     ] = None,
     dice: Annotated[float | None, typer.Option(min=0, help="Weight of the Dice loss.")] = None,
+    labelled: Labelled = None,
+    labelled_share: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of each batch from labelled photos. Default: half.")
+    ] = None,
+    distil: Annotated[
+        float | None, typer.Option(min=0, help="Weight of staying near the --start detector's answers.")
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     resume: Resume = True,
     start: Start = None,
     threads: Threads = None,
+    gpus: Gpus = 1,
     evaluate_every: EvaluateEvery = 250,
 ) -> None:
-    """Train the scratch detector on synthetic damage."""
+    """Train the scratch detector: on synthetic damage, and on labelled real photos where there are any."""
     with _reported():
         from oldphoto_core.training.detector import DetectorSettings
         from oldphoto_core.training.stages import train_detector
 
         settings = _changed(
-            DetectorSettings.for_preset(preset), batch=batch, crop=crop, rate=lr, focal=focal, gamma=gamma, dice=dice
-        )
+            DetectorSettings.for_preset(preset), batch=batch, crop=crop, rate=lr, focal=focal, gamma=gamma, dice=dice,
+            labelled_share=labelled_share, distil=distil,
+        )  # fmt: skip
         options = _options(
-            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, evaluate_every
+            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, gpus, evaluate_every
         )
-        _print(train_detector(_material(photos, None, textures, device), settings, options))
+        _print(train_detector(_material(photos, None, textures, device, labelled), settings, options))
 
 
 @train_app.command(
@@ -140,12 +155,17 @@ def vaes(
     lr: Rate = None,
     alpha: Annotated[float | None, typer.Option(min=0.1, help="Weight of L1 against KL (eq. 2).")] = None,
     latent_adversary: Annotated[float | None, typer.Option(min=0, help="Weight of eq. 3; 0 leaves it out.")] = None,
+    pooled_adversary: Annotated[
+        float | None, typer.Option(min=0, help="Weight of eq. 3 on channel statistics; 0 leaves it out.")
+    ] = None,
     adversary: Annotated[float | None, typer.Option(min=0, help="Weight of the image LSGAN; 0 leaves it out.")] = None,
+    labelled: Labelled = None,
     seed: Seed = 0,
     device: Device = "auto",
     resume: Resume = True,
     start: Start = None,
     threads: Threads = None,
+    gpus: Gpus = 1,
     evaluate_every: EvaluateEvery = 250,
 ) -> None:
     """Train VAE1 (old and damaged photos), then VAE2 (clean ones) from it. Needs the look in the run folder."""
@@ -155,12 +175,12 @@ def vaes(
 
         settings = _changed(
             VaeSettings.for_preset(preset), batch=batch, crop=crop, rate=lr, alpha=alpha,
-            latent_adversary=latent_adversary, adversary=adversary,
+            latent_adversary=latent_adversary, pooled_adversary=pooled_adversary, adversary=adversary,
         )  # fmt: skip
         options = _options(
-            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, evaluate_every
+            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, gpus, evaluate_every
         )
-        for result in train_vaes(_material(photos, old, textures, device), settings, options):
+        for result in train_vaes(_material(photos, old, textures, device, labelled), settings, options):
             _print(result)
 
 
@@ -191,6 +211,7 @@ def translation(
     resume: Resume = True,
     start: Start = None,
     threads: Threads = None,
+    gpus: Gpus = 1,
     evaluate_every: EvaluateEvery = 500,
 ) -> None:
     """Train the translation between the two latent spaces. Needs look and VAEs in the run folder."""
@@ -204,7 +225,7 @@ def translation(
             gradient=gradient, adversary=adversary, matching=matching, vgg=vgg, tone=tone,
         )  # fmt: skip
         options = _options(
-            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, evaluate_every
+            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, gpus, evaluate_every
         )
         _print(train_translation(_material(photos, None, textures, device), settings, options))
 
@@ -295,6 +316,7 @@ def _options(
     resume: bool,
     start: Path | None,
     threads: int | None,
+    gpus: int,
     evaluate_every: int,
 ) -> RunOptions:
     if (steps is None) == (minutes is None):
@@ -309,18 +331,21 @@ def _options(
         start=start,
         fresh=not resume,
         threads=threads,
+        processes=gpus,
         evaluate_every=evaluate_every,
     )
 
 
-def _material(photos: Path, old: Path | None, textures: Path | None, device: str) -> Material:
+def _material(
+    photos: Path, old: Path | None, textures: Path | None, device: str, labelled: Path | None = None
+) -> Material:
     import torch
 
     from oldphoto_core.training.material import Material
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Material.load(photos, old=old, textures=textures, device=device)
+    return Material.load(photos, old=old, textures=textures, labelled=labelled, device=device)
 
 
 def _print(result: RunResult) -> None:

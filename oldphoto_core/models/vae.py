@@ -56,6 +56,11 @@ class VAE(nn.Module, ABC):
     def decode(self, latent: Tensor) -> Tensor:
         """Gives the image (B, 3, H, W), about [-1, 1] but not clipped, of a latent (B, C, H/4, W/4)."""
 
+    @property
+    @abstractmethod
+    def encoder_parts(self) -> list[nn.Module]:
+        """The networks that `encode` uses: E, of which the rest is G."""
+
     @staticmethod
     def sample(mean: Tensor, logvar: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Draws z = mean + exp(logvar / 2) * noise."""
@@ -126,6 +131,10 @@ class LinearPathVAE(VAE):
         self.to_latent.weight[:kept] = (rows * scale[:, None]).reshape(kept, 3, 4, 4)
         self.from_latent.weight[:kept] = (rows / scale[:, None]).reshape(kept, 3, 4, 4)
 
+    @property
+    def encoder_parts(self) -> list[nn.Module]:
+        return [self.to_latent, self.encoder_in, self.encoder_blocks, self.encoder_mean, self.encoder_logvar]
+
     def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.encoder_blocks(self.encoder_in(image))
         return self._mean(image, hidden), self.encoder_logvar(hidden).float().clamp(-14.0, 4.0)
@@ -170,6 +179,10 @@ class ResidualVAE(VAE):
             nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect"),
             nn.Tanh(),
         )
+
+    @property
+    def encoder_parts(self) -> list[nn.Module]:
+        return [self.encoder, self.logvar]
 
     def encode(self, image: Tensor) -> tuple[Tensor, Tensor]:
         mean = self.encoder(image)

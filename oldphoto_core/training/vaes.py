@@ -55,7 +55,9 @@ class VaeSettings:
     latent_adversary: float = 0.05
     """Weight of eq. 3 for the encoder; 0 leaves the latent discriminator out."""
     latent_from: float = 0.5
-    """Share of VAE1's budget at which the latent discriminator joins."""
+    """Share of VAE1's budget at which the latent discriminators join."""
+    encoder_until: float = 1.0
+    """Share of VAE1's budget at which its encoder is left as it is, and the decoder catches up with it."""
     pooled_adversary: float = 0.0
     """Weight of eq. 3 for the encoder with a second discriminator, on channel means and deviations."""
     matched: int = 4
@@ -170,7 +172,10 @@ class OldVaeStage(_VaeStage):
         options = self.options
         count = options.batch // 2 if self._old else options.batch
         adversaries = {"latent", "pooled"} & set(self.critics)  # only where there are old photos
-        joined = bool(adversaries) and clock.share >= options.latent_from
+        encoding = clock.share < options.encoder_until
+        for part in self.vae.encoder_parts:
+            part.requires_grad_(encoding)
+        joined = bool(adversaries) and clock.share >= options.latent_from and encoding
         wanted = options.batch - count or count
         surplus = options.matched if joined else 1
         crops = [self._synthetic.at(clock.step, crop_px=options.crop, batch=wanted * surplus)]
