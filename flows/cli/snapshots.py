@@ -30,7 +30,8 @@ snapshots_app = typer.Typer(
     help="What training runs saw: lists of photos and labels, kept as Parquet files that never change.",
 )
 
-_COLUMNS = ("sha256", "created_at", "photo_count", "label_count", "written_with", "key")
+_TABLE = ("sha256", "created_at", "photo_count", "label_count", "written_with")
+_COLUMNS = (*_TABLE, "rows_sha256", "key")
 
 
 @snapshots_app.command("list", epilog="Example: oldphoto snapshots list. " + EXIT_CODE_HELP)
@@ -45,9 +46,10 @@ def list_(
     from storage.query_rows import QueryRows
 
     check_output(format, output, overwrite=overwrite)
+    columns = _TABLE if format is Format.table else _COLUMNS
     with Catalogue.open(Settings.load(home).catalogue_url, create=False) as catalogue:
-        rows = [tuple(getattr(one, name) for name in _COLUMNS) for one in catalogue.snapshots()]
-    give_rows(QueryRows(_COLUMNS, iter([rows])), format, output, overwrite=overwrite, table_rows=len(rows))
+        rows = [tuple(getattr(one, name) for name in columns) for one in catalogue.snapshots()]
+    give_rows(QueryRows(columns, iter([rows])), format, output, overwrite=overwrite, table_rows=len(rows))
     if not rows and format is Format.table:
         typer.echo("Nothing was trained on photos of this catalogue yet.", err=True)
 

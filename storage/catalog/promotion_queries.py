@@ -59,7 +59,7 @@ def rollback_release(
     found = _release(connection, target)
     if target == active:
         raise RecordRefused(f"release {target} is active already; nothing to roll back")
-    if found.activated_at is None:
+    if found.status == "candidate":
         raise RecordRefused(f"release {target} never was active; promote it (`oldphoto releases promote {target}`)")
     make_active(connection, target)
     links = (("model_release", target, "outcome"), ("model_release", active, "previous"))

@@ -103,10 +103,12 @@ def take_up(connection: Connection, name: str, *, since: str | None = None) -> i
     """
     mine, other = restoration.alias("mine"), restoration.alias("other")
     done = ("restored", "unchanged")
+    m = model_release.c
+    others = connection.scalars(sa.select(m.name).where(m.name != name)).all()  # by name, so that an index finds theirs
     came_after = (
         sa.select(mine.c.id, latest_at(other.c).label("at"))
         .select_from(other.join(mine, mine.c.photo_id == other.c.photo_id))
-        .where(other.c.release != name, other.c.outcome.in_(done), other.c.deleted_at.is_(None))
+        .where(other.c.release.in_(others), other.c.outcome.in_(done), other.c.deleted_at.is_(None))
         .where(mine.c.release == name, mine.c.outcome.in_(done), mine.c.deleted_at.is_(None))
         .where(latest_at(other.c) >= latest_at(mine.c))
     )
