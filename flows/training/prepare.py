@@ -7,7 +7,7 @@ cannot be had any more is named in the run's record and left out: it never ends 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -25,7 +25,7 @@ from storage.errors import ObjectStoreError, StorageError, StoreUnavailable
 from storage.keys import sha256_hex
 from storage.local_files import write_atomically
 from storage.objects import ObjectStore, SourceStore
-from storage.records import SnapshotRow
+from storage.records import SnapshotRow, SourceRef
 from storage.whole_objects import WholeObject
 
 if TYPE_CHECKING:
@@ -59,8 +59,15 @@ class Prepared:
     left_out: tuple[LeftOut, ...] = ()
 
 
-def prepare_material(settings: Settings, rows: Sequence[SnapshotRow], folder: Path) -> Prepared:
+def prepare_material(
+    settings: Settings, rows: Sequence[SnapshotRow], places: Mapping[str, Sequence[SourceRef]], folder: Path
+) -> Prepared:
     """Lays the snapshot's photos into the folder, going on where an earlier try ended.
+
+    Args:
+        rows: of the snapshot.
+        places: where those photos can be read now that may still be used, by SHA-256.
+        folder: the material folder.
 
     Raises:
         storage.errors.StoreUnavailable: a store stays away for longer than `store_patience_s`; nothing is said of the
@@ -72,7 +79,7 @@ def prepare_material(settings: Settings, rows: Sequence[SnapshotRow], folder: Pa
         return Prepared(kept["labelled"], kept["old"], tuple(LeftOut(**one) for one in kept["left_out"]))
     progress().begin("Preparing photos", len(rows))
     labels = ObjectStore(settings.labels_url, settings.store_options(settings.labels_url, "labels"))
-    laying = _Laying(settings, labels, folder)
+    laying = _Laying(settings, labels, places, folder)
     with ThreadPoolExecutor(reader_threads(), "oldphoto-preparing") as pool:
         problems = list(_told(pool.map(laying.lay, rows)))
     left_out = tuple(one for one in problems if one is not None)
@@ -91,6 +98,7 @@ class _Laying:
 
     settings: Settings
     labels: ObjectStore
+    places: Mapping[str, Sequence[SourceRef]]
     folder: Path
 
     def lay(self, row: SnapshotRow) -> LeftOut | None:
@@ -100,12 +108,19 @@ class _Laying:
         kind = "labelled" if row.role == "labelled" else "old"
         if (self.folder / kind / row.split / f"{row.photo_sha256}.png").is_file():
             return None
-        try:
-            photo = self._photo(row)
-        except StoreUnavailable:
-            raise
-        except (ImageRefused, SourceChanged, StorageError, OSError, MemoryError) as error:
-            return LeftOut(row.photo_sha256, row.source_key, one_line(error))
+        places = self.places.get(row.photo_sha256, ())
+        if not places:
+            return LeftOut(row.photo_sha256, row.source_key, "held, withdrawn or gone since the snapshot was made")
+        for place in places:
+            try:
+                photo = self._photo(row, place)
+                break
+            except StoreUnavailable:
+                raise
+            except (ImageRefused, SourceChanged, StorageError, OSError, MemoryError) as error:
+                why = one_line(error)
+        else:
+            return LeftOut(row.photo_sha256, row.source_key, why)
         if kind == "old" or row.split in LEARNED_FROM:
             write_old(self.folder, row.split, row.photo_sha256, photo.picture)
         if photo.mask is not None:  # last, since its file says that the photo is laid down
@@ -114,14 +129,14 @@ class _Laying:
             )
         return None
 
-    def _photo(self, row: SnapshotRow) -> _Photo:
+    def _photo(self, row: SnapshotRow, place: SourceRef) -> _Photo:
         """The photo and its label, as large as they are held."""
         from oldphoto_core.training.real_photos import LABELLED_PX, UNLABELLED_PX, training_mask, training_picture
 
-        store = SourceStore(row.collection_url, self.settings.store_options(row.collection_url, "sources"))
+        store = SourceStore(place.collection_url, self.settings.store_options(place.collection_url, "sources"))
         limits = DecodeLimits(max_pixels=int(self.settings.max_megapixels * 1e6))
         is_labelled = row.label_mask_key is not None
-        with self._opened(store, row) as whole, open_image(whole.file, row.source_key, limits) as image:
+        with self._opened(store, place.key, row) as whole, open_image(whole.file, place.key, limits) as image:
             picture = training_picture(image, long_side_px=LABELLED_PX if is_labelled else UNLABELLED_PX)
             shape = image.scan.shape
             whole.check_unchanged()
@@ -136,15 +151,13 @@ class _Laying:
         )
 
     @contextmanager
-    def _opened(self, store: SourceStore, row: SnapshotRow) -> Iterator[WholeObject]:
+    def _opened(self, store: SourceStore, key: str, row: SnapshotRow) -> Iterator[WholeObject]:
         """The master, which must be the one that is registered."""
         with ExitStack() as held:
-            whole = patient(
-                self.settings.store_patience_s, lambda: held.enter_context(store.open_whole(row.source_key))
-            )
+            whole = patient(self.settings.store_patience_s, lambda: held.enter_context(store.open_whole(key)))
             if whole.sha256 != row.photo_sha256:
                 raise SourceChanged(
-                    f"{store.object_url(row.source_key)}: expected SHA-256 {row.photo_sha256[:12]}…, found "
+                    f"{store.object_url(key)}: expected SHA-256 {row.photo_sha256[:12]}…, found "
                     f"{whole.sha256[:12]}…: it is another file by now; ingest the source again"
                 )
             yield whole

@@ -117,7 +117,9 @@ def prepare(job: StageJob) -> Prepared:
     settings, plan = job.settings, job.plan
     manifests = ObjectStore(settings.manifests_url, settings.store_options(settings.manifests_url, "manifests"))
     rows = read_snapshot(manifests, plan.snapshot_key, plan.snapshot_sha256)
-    return prepare_material(settings, rows, job.folder / "material")
+    with Catalogue.open(settings.catalogue_url, create=False) as catalogue:
+        places = catalogue.usable_sources([row.photo_sha256 for row in rows])
+    return prepare_material(settings, rows, places, job.folder / "material")
 
 
 def lay_out_run(job: StageJob) -> Path:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from flows.release_store import resolve_release
@@ -45,6 +48,21 @@ class Museum:
         return sorted(training_keys(ObjectStore(self.home / "releases")))
 
 
+def copied(museum: Museum, folder: Path) -> Museum:
+    """The same museum with a home of its own; the scans are shared, which are only read."""
+    shutil.copytree(museum.home, folder / "home")
+    return replace(museum, home=folder / "home")
+
+
+@contextmanager
+def environment_of(museum: Museum, **changes: str) -> Iterator[None]:
+    """The museum's environment, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**museum.environment, **changes}.items():
+            patch.setenv(name, value)
+        yield
+
+
 def make_clean_photos(folder: Path, count: int) -> Path:
     """Photos without a scratch."""
     folder.mkdir(parents=True)
@@ -56,7 +74,10 @@ def make_clean_photos(folder: Path, count: int) -> Path:
 
 
 def make_museum(folder: Path, release: Path, *, photos: int = 24, labels: int = 14, steps: int = 12) -> Museum:
-    """Ingests an archive, labels the scratches of its first photos, and puts the release in use."""
+    """Ingests an archive, labels the scratches of its first photos, and puts the release in use.
+
+    The master of its last photo is broken afterwards.
+    """
     from flows.ingest import ingest
 
     environment = {
@@ -75,6 +96,7 @@ def make_museum(folder: Path, release: Path, *, photos: int = 24, labels: int = 
         card = resolve_release(catalogue, museum.settings(release=str(release)))
         catalogue.promote_release(card.name, expected_active=None, agent="a test")
         paint_labels(catalogue, settings, paths[:labels])
+    paths[-1].write_bytes(paths[-1].read_bytes()[:-20])
     return museum
 
 
