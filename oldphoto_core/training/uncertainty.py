@@ -138,13 +138,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def _attach(head: UncertaintyHead, card: ReleaseCard, notes: Mapping[str, Any], options: argparse.Namespace) -> None:
     """Calibrates the head, and writes it beside the release's networks."""
-    found = calibrate(head.eval(), card, options.photos, count=options.calibrate_on)
+    calibrate(head.eval(), card, options.photos, count=options.calibrate_on)
     data = {"photos": options.photos.name, "textures": options.textures.name if options.textures else None}
-    calibration = {"generator": "second", "role": "select", "photos": options.calibrate_on, **found.summary()}
-    attach_uncertainty(card.folder, head, {"training": notes, "data": data, "calibration": calibration})
+    fitted_on = {"generator": "second", "role": "select", "photos": options.calibrate_on}
+    attach_uncertainty(card.folder, head, {"training": notes, "data": data, "fitted_on": fitted_on})
 
 
-def calibrate(head: UncertaintyHead, card: ReleaseCard, photos: Path, *, count: int) -> Calibration:
+def calibrate(head: UncertaintyHead, card: ReleaseCard, photos: Path, *, count: int) -> None:
     """Fits what the head answers to the errors that are found, on photos that the second generator damaged.
 
     Errors of a kind that a head was never shown add to all that it expects, so the training's own generator would make
@@ -155,9 +155,6 @@ def calibrate(head: UncertaintyHead, card: ReleaseCard, photos: Path, *, count: 
         card: of the release that restores.
         photos: folder of clean photos.
         count: of these, at most.
-
-    Returns:
-        What the head said before, beside what was found.
     """
     from oldphoto_core import Restorer
     from oldphoto_core.evaluation.uncertainty import measure
@@ -172,7 +169,6 @@ def calibrate(head: UncertaintyHead, card: ReleaseCard, photos: Path, *, count: 
         found = measure(Restorer.from_release(trial), photos, generator="second", count=count, role="select")
     for knots, levels in zip((head.asked, head.answered), found.curve(), strict=True):
         knots.copy_(torch.from_numpy(levels / 255))
-    return found
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

@@ -105,7 +105,7 @@ def test_the_command_trains_a_head_and_puts_it_into_a_release(tmp_path: Path) ->
     assert card.weights_hash == find_release().weights_hash
     assert card.card["uncertainty"]["training"]["step"] == 1
     head = load_uncertainty(card)
-    assert card.card["uncertainty"]["calibration"]["photos"] == 2
+    assert card.card["uncertainty"]["fitted_on"]["photos"] == 2
     for knots in (head.asked, head.answered):
         assert (knots.diff() > 0).all()
     again = tmp_path / "again"
