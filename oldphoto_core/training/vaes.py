@@ -30,6 +30,7 @@ from oldphoto_core.training.losses import (
     l1,
     latent_adversary,
     latent_encoder,
+    latent_undecided,
     lsgan_discriminator,
     lsgan_generator,
     psnr,
@@ -38,6 +39,9 @@ from oldphoto_core.training.matching import nearest_partners, traits
 from oldphoto_core.training.material import Material
 from oldphoto_core.training.optimisers import Learners, adam, adamw, update
 from oldphoto_core.training.schedule import Clock, fresh_weights, seeded
+
+POOLED_STEPS, POOLED_RATE = 3, 1e-3
+"""Steps of the critic of channel statistics in each of the encoder's: it is as small as it is blunt."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +105,11 @@ class _VaeStage:
         elements = 3 * 4 * 4  # image elements a latent place
         self._kl_weight = kl_weight(settings.alpha, latent_elements=self.vae.latent_channels, image_elements=elements)
 
-    def _add_critic(self, name: str, build: Callable[[Preset], nn.Module]) -> None:
+    def _add_critic(self, name: str, build: Callable[[Preset], nn.Module], *, rate: float | None = None) -> None:
         with fresh_weights(self._seed, f"{name} critic"):
             critic = placed(build(preset(self.options.preset)), self.device)
         self.critics[name] = critic
-        self.optimisers[name] = adam(Learners([critic], self.options.adversary_rate))
+        self.optimisers[name] = adam(Learners([critic], rate or self.options.adversary_rate))
 
     def _reconstruct(
         self, image: torch.Tensor, generator: torch.Generator, *, kl_share: float
@@ -161,7 +165,7 @@ class OldVaeStage(_VaeStage):
         if settings.latent_adversary and self._old is not None:
             self._add_critic("latent", build_latent_discriminator)
         if settings.pooled_adversary and self._old is not None:
-            self._add_critic("pooled", build_pooled_discriminator)
+            self._add_critic("pooled", build_pooled_discriminator, rate=POOLED_RATE)
         self._judged = {"own": own_set(material), "second": second_set(material)}
         if material.old_held_out is not None:
             with torch.no_grad():
@@ -195,7 +199,7 @@ class OldVaeStage(_VaeStage):
             total = total + options.latent_adversary * losses["alike"]
         if joined and "pooled" in self.critics:
             with frozen(self.critics["pooled"]):
-                losses["pooled"] = latent_encoder(*self._pooled(old, synthetic))
+                losses["pooled"] = latent_undecided(self.critics["pooled"](old), self.critics["pooled"](synthetic))
             total = total + options.pooled_adversary * losses["pooled"]
         update(self.optimisers["vae_x"], total)
         losses |= self._train_image_critic(image, decoded)
@@ -206,14 +210,11 @@ class OldVaeStage(_VaeStage):
                 )
             update(self.optimisers["latent"], losses["latent_critic"])
         if joined and "pooled" in self.critics:
-            losses["pooled_critic"] = latent_adversary(*self._pooled(old.detach(), synthetic.detach()))
-            update(self.optimisers["pooled"], losses["pooled_critic"])
+            self.critics["pooled"].remember(old.detach(), synthetic.detach())
+            for _ in range(POOLED_STEPS):
+                losses["pooled_critic"] = latent_adversary(*self.critics["pooled"].remembered())
+                update(self.optimisers["pooled"], losses["pooled_critic"])
         return losses, len(image)
-
-    def _pooled(self, old: torch.Tensor, synthetic: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gives the pooled critic's logits of either kind, looked at together."""
-        first, second = self.critics["pooled"](torch.cat([old, synthetic])).split([len(old), len(synthetic)])
-        return first, second
 
     def evaluate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
         figures = {}
