@@ -12,6 +12,7 @@ import typer
 
 from flows.cli import archive, audit, bench, catalogue, doctor, export, files, keeping, retrain, samples, serve
 from flows.cli.database import database_app
+from flows.cli.labels import labels_app
 from flows.cli.options import EXIT_CODE_HELP, version_option
 from flows.cli.releases import releases_app
 from flows.cli.review import review_app
@@ -34,6 +35,7 @@ for family in (archive, serve, retrain, files, catalogue, keeping, audit, export
 app.add_typer(database_app, name="db")
 app.add_typer(train_app, name="train")
 app.add_typer(review_app, name="review")
+app.add_typer(labels_app, name="labels")
 app.add_typer(releases_app, name="releases")
 app.add_typer(snapshots_app, name="snapshots")
 

@@ -25,9 +25,9 @@ def names_of(text: str) -> tuple[str, ...]:
         parts = urlsplit(text) if "://" in text or "?" in text else None
     except ValueError:
         parts = None
-    paths = [text] if parts is None else [text, *parse_qs(parts.query).get("d", ()), parts.path]
-    if parts is not None and "://" in text:
-        paths = paths[1:]
+    paths = [text] if parts is None else [*parse_qs(parts.query).get("d", ()), parts.path]
+    if parts is not None and "://" not in text:
+        paths.append(text)  # a name may have a question mark in it
     for path in paths:
         for one in dict.fromkeys((path, unquote(path))):
             whole = one.lstrip("/")

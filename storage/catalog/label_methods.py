@@ -5,9 +5,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Sequence
 
-from storage.catalog import label_queries, untried_queries, waiting_queries
+from storage.catalog import (
+    label_photo_queries,
+    label_queries,
+    label_status_queries,
+    untried_queries,
+    waiting_queries,
+)
+from storage.catalog.label_status_queries import Unlabelled
 from storage.catalog.transactions import Transactions
-from storage.records import LabelRecord
+from storage.records import LabelRecord, LabelRow, NamedPhoto
 
 
 class LabelMethods(Transactions):
@@ -32,6 +39,27 @@ class LabelMethods(Transactions):
             RecordRefused: there is no such label.
         """
         return self.write(label_queries.review_label, label_id, accepted, by, note, uuid.uuid4().hex)
+
+    def photos_named(self, names: Collection[str]) -> list[NamedPhoto]:
+        """Registered objects whose files have one of these names, in whatever folder."""
+        return self.read(label_photo_queries.photos_named, names)
+
+    def photos_of_hashes(self, hashes: Collection[str]) -> dict[str, NamedPhoto]:
+        """Those photos that are recorded, by SHA-256, each with its first object."""
+        return self.read(label_photo_queries.photos_of_hashes, hashes)
+
+    def label_rows(
+        self, photos: Sequence[str] | None = None, *, after_id: int = 0, limit: int = 1000
+    ) -> list[LabelRow]:
+        """A page of labels, by id: of these photos (SHA-256), or of all."""
+        return self.read(label_status_queries.label_rows, photos, after_id=after_id, limit=limit)
+
+    def unlabelled(self, *, after_id: int = 0, limit: int = 1000) -> list[Unlabelled]:
+        """A page of photos, by id, that nobody labelled and that are neither held nor withdrawn.
+
+        Each has a registered object and a latest restoration whose mask was detected.
+        """
+        return self.read(label_status_queries.unlabelled, after_id=after_id, limit=limit)
 
     def labels_waiting(self) -> int:
         """Number of labels that the release in use was not trained with.

@@ -137,7 +137,7 @@ def test_other_files_are_no_export_of_label_studio(data: bytes) -> None:
     [
         ("/data/upload/1/ab12cd34-NAME.jpg", ["data/upload/1/ab12cd34-NAME.jpg", "data/upload/1/NAME.jpg"]),
         ("s3://museum/1931/a.jpg", ["s3://museum/1931/a.jpg", "1931/a.jpg"]),
-        ("/data/local-files/?d=1931/a%20b.jpg", ["data/local-files/?d=1931/a%20b.jpg", "1931/a b.jpg"]),
+        ("/data/local-files/?d=1931/a%20b.jpg", ["1931/a b.jpg", "data/local-files/?d=1931/a%20b.jpg"]),
         ("C:\\scans\\a.tif", ["C:/scans/a.tif"]),
         ("https://museum.example/a.jpg?size=full", ["https://museum.example/a.jpg?size=full", "a.jpg"]),
         ("data:image/png;base64,AAAA", []),
