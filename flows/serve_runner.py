@@ -9,25 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId, FlowRunFilter, FlowRunFilterState
 from prefect.client.schemas.filters import FlowRunFilterStateType as StateType
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.client.schemas.objects import StateType as Types
 from prefect.deployments.runner import RunnerDeployment
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.runner import Runner
 from prefect.schedules import Cron, Interval
 from prefect.states import Crashed
 
 from flows.serve_plan import LANES, Planned, ServePlan
 from flows.training.automation import ensure_automation
+
+log = logging.getLogger(__name__)
 
 _POLL_S = 2.0
 _PREFETCH_S = 2.0
@@ -51,8 +55,7 @@ async def run_plan(plan: ServePlan, ready_fd: int) -> None:
         if planned.timing is not None and planned.timing.every_s:  # the first at once; the schedule has those after it
             async with get_client() as client:
                 await client.create_flow_run_from_deployment(deployment_id)
-    async with get_client() as client:
-        await ensure_automation(client)
+    await begin_retraining_by_event()
     tasks = [asyncio.create_task(runner.start()) for runner in runners.values()]
     while not all(runner.started for runner in runners.values()):
         if any(task.done() for task in tasks):
@@ -68,6 +71,15 @@ async def run_plan(plan: ServePlan, ready_fd: int) -> None:
             await asyncio.wait_for(ending.wait(), timeout=1.0)
     await asyncio.gather(*(runner.astop() for runner in runners.values() if runner.started))
     await asyncio.gather(*tasks)
+
+
+async def begin_retraining_by_event() -> None:
+    """Makes the automation; without it the hourly check begins retrainings, and the nights go on as they are."""
+    async with get_client() as client:
+        try:
+            await ensure_automation(client)
+        except (PrefectException, httpx.HTTPError) as error:
+            log.warning("new labels begin a retraining only within the hour: no automation could be made: %s", error)
 
 
 def deployment_of(planned: Planned) -> RunnerDeployment:

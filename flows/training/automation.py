@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from prefect.automations import Automation
+    from prefect.automations import AutomationCore
     from prefect.client.orchestration import PrefectClient
 
 READY_EVENT = "oldphoto.labels.ready"
@@ -33,8 +33,6 @@ async def ensure_automation(client: PrefectClient, deployment: str = DEPLOYMENT)
     Raises:
         prefect.exceptions.ObjectNotFound: the server has no such deployment.
     """
-    from prefect.automations import AutomationCore
-
     found = await client.read_deployment_by_name(deployment)
     wanted = _automation(deployment, found.id)
     known = await client.read_automations_by_name(wanted.name)
@@ -43,20 +41,20 @@ async def ensure_automation(client: PrefectClient, deployment: str = DEPLOYMENT)
     if not known:
         return await client.create_automation(wanted)
     wanted.enabled = known[0].enabled  # somebody may have switched it off on the page
-    await client.update_automation(known[0].id, AutomationCore(**wanted.model_dump(exclude={"id"})))
+    await client.update_automation(known[0].id, wanted)
     return known[0].id
 
 
-def _automation(deployment: str, deployment_id: UUID) -> Automation:
+def _automation(deployment: str, deployment_id: UUID) -> AutomationCore:
     """The deployment's own parameters count: what an event carries arrives as text, and is only a hint."""
-    from prefect.automations import Automation, EventTrigger, RunDeployment
+    from prefect.automations import AutomationCore, EventTrigger, Posture, ResourceSpecification, RunDeployment
 
-    return Automation(
+    return AutomationCore(
         name=automation_name(deployment),
         description="Labels were imported, and enough of them are new. The flow counts again before it trains.",
         trigger=EventTrigger(
-            expect={READY_EVENT}, match={"prefect.resource.id": CATALOGUES}, posture="Reactive", threshold=1,
-            within=timedelta(0),
+            expect={READY_EVENT}, match=ResourceSpecification({"prefect.resource.id": CATALOGUES}),
+            posture=Posture.Reactive, threshold=1, within=timedelta(0),
         ),
         actions=[RunDeployment(source="selected", deployment_id=deployment_id)],
     )  # fmt: skip

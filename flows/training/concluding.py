@@ -82,7 +82,8 @@ def pack(job: StageJob, catalogue: Catalogue) -> ReleaseCard:
     parent = kept_release(job.settings, plan.parent)
     card = pack_candidate(lay_out_run(job), job.folder / "candidate", parent, card_notes(catalogue, plan))
     register_trained(catalogue, job.settings, card, parent=plan.parent)
-    catalogue.link_release_runs(card.name, plan.run_ids)
+    before = catalogue.training_runs(plan.after) if plan.after is not None else []
+    catalogue.link_release_runs(card.name, [*plan.run_ids, *(run.run_id for run in before)])
     return card
 
 
