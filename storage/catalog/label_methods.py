@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from storage.catalog import (
     label_photo_queries,
     label_queries,
+    label_review_queries,
     label_status_queries,
     untried_queries,
     waiting_queries,
@@ -35,10 +36,12 @@ class LabelMethods(Transactions):
     def review_label(self, label_id: int, *, accepted: bool, by: str, note: str | None = None) -> bool:
         """Accepts a label, so that it may be used, or rejects it; False where it was so already.
 
+        Where the release in use has restored the photo before as it is to be now, that restoration is its latest again.
+
         Raises:
             RecordRefused: there is no such label.
         """
-        return self.write(label_queries.review_label, label_id, accepted, by, note, uuid.uuid4().hex)
+        return self.write(label_review_queries.review_label, label_id, accepted, by, note, uuid.uuid4().hex)
 
     def photos_named(self, names: Collection[str]) -> list[NamedPhoto]:
         """Registered objects whose files have one of these names, in whatever folder."""

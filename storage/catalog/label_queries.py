@@ -106,33 +106,3 @@ def known_masks(connection: Connection, photos: Collection[str]) -> dict[tuple[s
         for sha256, mask_sha256, reviewed in connection.execute(statement.where(photo.c.sha256.in_(chunk))):
             found[sha256, mask_sha256] = reviewed
     return found
-
-
-def review_label(
-    connection: Connection, label_id: int, accepted: bool, by: str, note: str | None, uid: str
-) -> bool:
-    """See ``Catalogue.review_label``."""
-    c = label.c
-    known = connection.execute(
-        sa.select(photo.c.sha256, c.mask_sha256, c.reviewed, c.rejected_at)
-        .select_from(label.join(photo))
-        .where(c.id == label_id)
-    ).one_or_none()
-    if known is None:
-        raise RecordRefused(f"label {label_id} is not in the catalogue; see `oldphoto labels status`")
-    if bool(known.reviewed) == accepted and (accepted or known.rejected_at is not None):
-        return False
-    now = connection.scalar(sa.select(utc_now()))
-    connection.execute(
-        sa.update(label).where(c.id == label_id).values(
-            reviewed=int(accepted), reviewed_by=by, reviewed_at=now, rejected_at=None if accepted else now
-        )
-    )  # fmt: skip
-    verdict = "accepted" if accepted else "rejected"
-    objects = (("photo", known.sha256, "source"), ("mask", known.mask_sha256, "source"))
-    event = EventRecord(
-        type="review", agent=by, agent_type="person", detail={"label": label_id, "verdict": verdict}, objects=objects,
-        uid=uid, note=f"label {verdict}" + (f": {note}" if note else ""),
-    )  # fmt: skip
-    record_events(connection, [event])
-    return True

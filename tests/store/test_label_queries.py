@@ -75,6 +75,23 @@ def test_a_rejected_label_gives_way_to_the_one_before(catalogue: Catalogue) -> N
         catalogue.review_label(99, accepted=True, by="Ada")
 
 
+def test_a_verdict_brings_back_what_was_made_before(catalogue: Catalogue) -> None:
+    """Rejected, the restoration without the label is the latest again, and accepted, the one with it: neither is work
+    to be done, so that no run would make it anew."""
+    with_photos(catalogue, "a.jpg")
+    catalogue.record_restorations([restored("a.jpg", finished_at="2026-02-01T00:00:00Z")])
+    catalogue.record_labels([label("a.jpg", "m1", labelled_at="2026-02-02T00:00:00Z")])
+    joined = restored("a.jpg", PARAMETERS.with_label(sha("m1")), mask_source="label", supplied_mask_sha256=sha("m1"),
+                      mask_joined=True, finished_at="2099-02-03T00:00:00Z")  # fmt: skip
+    catalogue.record_restorations([joined])
+    latest = "SELECT mask_source FROM photo_latest"
+    assert rows(catalogue, latest) == [("label",)]
+    for accepted, made_with in ((False, "detected"), (True, "label"), (False, "detected")):
+        catalogue.review_label(label_id(catalogue, "m1"), accepted=accepted, by="Ada")
+        assert rows(catalogue, latest) == [(made_with,)]
+        assert (rows(catalogue, STALE), catalogue.photos_to_restore(None, PARAMETERS)) == ([], [])
+
+
 def test_a_label_keeps_what_each_annotator_painted(catalogue: Catalogue) -> None:
     """And where they differ. The same label again adds nothing."""
     with_photos(catalogue, "a.jpg")
@@ -115,6 +132,49 @@ def test_a_restoration_is_stale_where_the_label_was_not_joined(
     )  # fmt: skip
     catalogue.record_labels([label("a.jpg", "m1", labelled_at="2026-02-01T00:00:00Z")])
     assert rows(catalogue, STALE) == ([(sha("a.jpg"), 1)] if is_stale else [])
+
+
+def test_labels_are_told_with_what_became_of_them(catalogue: Catalogue) -> None:
+    """A page at a time, and of certain photos alone."""
+    with_photos(catalogue, "a.jpg", "b.jpg", "c.jpg")
+    made = (("a", "m1", 1, True), ("a", "m2", 2, True), ("b", "m3", 1, False), ("c", "m4", 1, True))
+    for name, mask, day, reviewed in made:
+        catalogue.record_labels(
+            [label(f"{name}.jpg", mask, labelled_at=f"2026-01-0{day}T00:00:00Z", reviewed=reviewed)]
+        )
+    catalogue.review_label(label_id(catalogue, "m4"), accepted=False, by="Ada")
+    found = [(row.source_key, row.state, row.is_new, row.split) for row in catalogue.label_rows()]
+    assert found == [
+        ("a.jpg", "replaced", False, None), ("a.jpg", "in use", True, None), ("b.jpg", "waits for review", False, None),
+        ("c.jpg", "rejected", False, None),
+    ]  # fmt: skip
+    first = catalogue.label_rows(limit=1)[0].label_id
+    assert len(catalogue.label_rows(after_id=first)) == 3
+    assert [row.state for row in catalogue.label_rows([sha("b.jpg")])] == ["waits for review"]
+
+
+def test_photos_are_found_by_the_names_of_their_files(catalogue: Catalogue) -> None:
+    """In whatever folder; missing objects do not count, but their photo's hash does."""
+    collection_id = with_photos(catalogue, "1931/a.jpg", "1932/a.jpg", "b.tif")
+    catalogue.record_objects(collection_id, [seen("b.tif", status="missing", reason="gone")])
+    assert {one.key for one in catalogue.photos_named(["a.jpg", "b.tif", "x"])} == {"1931/a.jpg", "1932/a.jpg"}
+    found = catalogue.photos_of_hashes([sha("b.tif"), sha("nothing")])
+    assert [(one.key, one.height, one.width, one.orientation) for one in found.values()] == [("b.tif", 300, 400, 1)]
+
+
+def test_only_photos_that_may_be_labelled_are_suggested(catalogue: Catalogue) -> None:
+    """Restored by the detector alone, neither labelled, held, withdrawn nor gone. A rejected label does not count."""
+    names = ["plain", "labelled", "held", "waiting", "gone", "rejected", "unrestored"]
+    collection_id = with_photos(catalogue, *names)
+    catalogue.record_restorations([restored(name) for name in names[:-1]])
+    catalogue.record_labels([label("labelled", "m1"), label("waiting", "m2", reviewed=False), label("rejected", "m3")])
+    catalogue.review_label(label_id(catalogue, "m3"), accepted=False, by="Ada")
+    catalogue.set_photo_state(sha("held"), "held", by="Ada", reason="rights")
+    catalogue.record_objects(collection_id, [seen("gone", status="missing", reason="gone")])
+    found = catalogue.unlabelled()
+    assert [one.source_key for one in found] == ["plain", "rejected"]
+    assert [one.source_key for one in catalogue.unlabelled(after_id=found[0].photo_id)] == ["rejected"]
+    assert found[0].mask_key.endswith("mask.png")
 
 
 def test_labels_wait_until_a_release_in_use_has_seen_them(catalogue: Catalogue) -> None:
