@@ -43,6 +43,11 @@ class PooledDiscriminator(nn.Module):
         self.register_buffer("memory", torch.zeros(2, memory, 2 * latent_channels))
         self.register_buffer("held", torch.zeros(1, dtype=torch.long))
 
+    @property
+    def ready(self) -> bool:
+        """Whether it has seen enough to be listened to: half of what it can remember."""
+        return int(self.held) >= self.memory.shape[1] // 2
+
     @staticmethod
     def pooled(latents: Tensor) -> Tensor:
         """Gives channel means and logarithms of deviations (B, 2C) of latents (B, C, h, w)."""

@@ -134,4 +134,5 @@ def build_latent_discriminator(p: Preset) -> LatentDiscriminator:
 
 def build_pooled_discriminator(p: Preset) -> PooledDiscriminator:
     """Gives a fresh discriminator of latents' channel statistics."""
-    return PooledDiscriminator(p.vae.latent_channels, width=p.discriminator_filters)
+    filters = p.discriminator_filters
+    return PooledDiscriminator(p.vae.latent_channels, width=filters, memory=4 * filters)

@@ -197,7 +197,7 @@ class OldVaeStage(_VaeStage):
             with frozen(critic), precision(self.device):
                 losses["alike"] = latent_encoder(critic(old)[0][0], critic(synthetic)[0][0])
             total = total + options.latent_adversary * losses["alike"]
-        if joined and "pooled" in self.critics:
+        if joined and "pooled" in self.critics and self.critics["pooled"].ready:
             with frozen(self.critics["pooled"]):
                 losses["pooled"] = latent_undecided(self.critics["pooled"](old), self.critics["pooled"](synthetic))
             total = total + options.pooled_adversary * losses["pooled"]
