@@ -109,6 +109,13 @@ def status(
 def suggest(
     count: Annotated[int, typer.Argument(metavar="N", min=1, max=10_000, help="How many photos.", show_default=False)],
     look_at: Annotated[int, typer.Option(min=1, help="Masks to look at, at most.")] = 2000,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", show_default=False,
+            help="A new folder for these photos, with what was detected to begin from, for Label Studio and others.",
+        ),
+    ] = None,
     format: FormatOption = Format.table,
     output: OutputOption = None,
     overwrite: OverwriteOption = False,
@@ -125,6 +132,10 @@ def suggest(
     settings = Settings.load(home)
     with Catalogue.open(settings.catalogue_url, create=False) as catalogue, TerminalProgress() as bars, telling(bars):
         found, problems = find(catalogue, settings, count, look_at=look_at)
+        if export is not None:
+            from flows.labels.exporting import export_photos
+
+            problems += export_photos(settings, found, export)
     columns = _SUGGESTION_TABLE if format is Format.table else tuple(field.name for field in fields(Suggestion))
     _give(columns, (tuple(asdict(one)[name] for name in columns) for one in found), format, output, overwrite=overwrite)
     if not found:

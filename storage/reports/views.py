@@ -29,7 +29,7 @@ REVIEWS = {NEEDS_REVIEW: "Needs review", "accepted": "Accepted", "rejected": "Re
 
 _MODES = {"full": "Full restoration", "scratches": "Scratches only, every other pixel kept"}
 _TONES = {"correct": "Corrected", "keep": "Kept as it is"}
-_MASKS = {"detected": "detected", "supplied": "supplied by hand", "label": "painted by a reviewer"}
+_MASKS = {"detected": "detected", "supplied": "supplied by hand", "label": "painted by a person, and detected"}
 _SMALLEST_SHOWN_PX, _LARGEST_SHOWN_PX = 480, 720
 
 

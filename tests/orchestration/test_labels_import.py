@@ -319,6 +319,38 @@ def test_a_label_is_mended_by_the_next_restoration(
     assert night().restored == 0
 
 
+def test_photos_are_laid_out_for_a_tool_and_their_labels_find_them_again(
+    archive: Archive, release_folder: Path, dask_scheduler: str, tmp_path: Path
+) -> None:
+    """What comes back from the folder, as it is, is the label of each photo: by the hash in the names."""
+    from flows.restore import restore
+
+    restore(home=str(archive.home), settings={"release": str(release_folder), "scheduler": dask_scheduler})
+    out = tmp_path / "to label"
+    arguments = ["labels", "suggest", "9", "--export", str(out), "--home", str(archive.home)]
+    assert run_command(arguments) == 0
+    photos = sorted((out / "photos").iterdir())
+    hashes = {row[0] for row in archive.ask("SELECT sha256 FROM photo")}
+    assert {path.name.split(".")[-2] for path in photos} == hashes and len(photos) == 4
+    (turned,) = [path for path in photos if path.name.startswith("turned.")]
+    assert Image.open(turned).size == (HEIGHT, WIDTH), "upright"
+    tasks = json.loads((out / "tasks.json").read_text())
+    assert {task["data"]["sha256"] for task in tasks} == hashes
+    for task in tasks:
+        task["annotations"] = [
+            {"id": 1, "completed_by": 1, "result": prediction["result"]} for prediction in task.pop("predictions")
+        ]
+    (tmp_path / "back.json").write_text(json.dumps(tasks))
+    marked = [path for path in (out / "detected").iterdir() if read_png(path.read_bytes()).any()]
+    back = archive.take(tmp_path / "back.json", "label-studio")
+    assert (back.new, back.problems) == (len(marked), [])
+    save(stroke(WIDTH, HEIGHT, 30), out / "detected" / turned.name)
+    assert archive.take(out / "detected").new >= 1
+    assert archive.ask("SELECT count(*) FROM label AS l JOIN photo AS p ON p.id = l.photo_id WHERE p.orientation = 6 "
+                       "AND l.tool = 'PNG'") == [(1,)]  # fmt: skip
+    assert run_command(arguments) == 2, "the folder is taken"
+
+
 def test_the_commands_tell_what_was_taken_and_what_was_not(
     archive: Archive, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
