@@ -17,13 +17,15 @@ _SHOWN = 60
 _TROUBLE = {
     "failed": "failed", "quarantined": "in quarantine", "unlisted": "folders not listed", "missing": "missing",
     "foreign": "places held by others", "set_aside": "set aside", "needs_review": "waiting for a review",
+    "left_out": "photos left out of training", "to_promote": "release waiting to be promoted",
 }  # fmt: skip
 """Totals that a person should look at, and their words. An audit's are known by how their names end."""
-_URGENT = {"failed", "quarantined", "unlisted", "foreign", "set_aside", "needs_review"}
+_URGENT = {"failed", "quarantined", "unlisted", "foreign", "set_aside", "needs_review", "to_promote"}
 _AUDIT_ENDS = ("_changed", "_gone", "_unreadable")
 _DONE = {
     "restored": "restored", "unchanged": "unchanged", "already_done": "done before", "registered": "registered",
     "ignored": "ignored", "published": "published", "replaced": "replaced", "removed": "removed", "photos": "audited",
+    "labels": "labels learned from", "promoted": "release promoted", "rejected": "candidate rejected by the rules",
 }  # fmt: skip
 
 

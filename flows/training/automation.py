@@ -8,11 +8,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from flows.labels.ready import READY_EVENT
+
 if TYPE_CHECKING:
     from prefect.automations import AutomationCore
     from prefect.client.orchestration import PrefectClient
 
-READY_EVENT = "oldphoto.labels.ready"
 CATALOGUES = "oldphoto.catalogue.*"
 """Resources that the event is about."""
 DEPLOYMENT = "retrain/retrain"

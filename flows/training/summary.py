@@ -46,4 +46,5 @@ class RetrainSummary:
             "left_out": len(self.left_out),
             "promoted": int(self.outcome == "promoted"),
             "rejected": int(self.outcome == "rejected"),
+            "to_promote": int(self.outcome == "kept"),
         }

@@ -6,4 +6,6 @@ set -eu
 oldphoto db upgrade
 oldphoto db current
 prefect work-pool inspect oldphoto >/dev/null 2>&1 || prefect work-pool create oldphoto --type process
-prefect --no-prompt deploy --prefect-file "${1:-/etc/oldphoto/prefect.yaml}" --all
+deployments="${1:-/etc/oldphoto/prefect.yaml}"
+prefect --no-prompt deploy --prefect-file "$deployments" --all
+if grep -q 'flows\.training\.retrain\.retrain' "$deployments"; then python -m flows.training.automation retrain/retrain; fi

@@ -171,7 +171,8 @@ def test_what_goes_wrong_is_told_in_one_line_with_what_to_do(
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "ingest", "restore", "restore-file", "detect", "history", "sql", "report", "doctor", "sample"]
+    "command",
+    ["run", "ingest", "restore", "retrain", "restore-file", "detect", "history", "sql", "report", "doctor", "sample"],
 )
 def test_every_command_has_help_with_an_example_and_its_exit_codes(
     command: str, capfd: pytest.CaptureFixture[str]
