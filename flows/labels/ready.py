@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 READY_EVENT = "oldphoto.labels.ready"
 
-_ANSWER_S, _SENDING_S = 2.0, 5.0
+_ANSWER_S, _SENDING_S = 5.0, 10.0
 
 
 def catalogue_resource(settings: Settings) -> str:
@@ -40,6 +40,8 @@ def announce(settings: Settings, waiting: int) -> bool:
         if not _answers(api_url):
             continue
         try:
+            import prefect.events.clients  # noqa: F401  (takes seconds on a busy machine, which are not the server's)
+
             asyncio.run(asyncio.wait_for(_send(api_url, settings, waiting), _SENDING_S))
             return True
         except Exception as error:  # whatever Prefect's client may raise

@@ -35,7 +35,7 @@ from flows.training.stage import (
     work_folder,
 )
 from flows.training.summary import RetrainSummary
-from flows.training.verdict import Verdict
+from flows.training.verdict import BESIDE, Verdict
 from oldphoto_core.errors import CoreError, one_line
 from storage.catalog.catalogue import Catalogue
 from storage.errors import PromotionConflict, ReleaseRejected
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from oldphoto_core.evaluation.promotion_rules import Rules
     from oldphoto_core.releases import ReleaseCard
 
-BESIDE = "beside.png"
-"""Real photos restored by active release and candidate, with the last stage's files."""
 _TOY_MEASURES = {"count": 4, "side_px": 96, "real_px": 128}
 """For the preset of smoke runs and tests."""
 _FAULTS = (CoreError, MemoryError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError)

@@ -12,11 +12,13 @@ from flows.training.artifacts import headline, shown
 from flows.training.checkpoints import keep_file, releases_store
 from flows.training.plan import TrainingPlan
 from flows.training.summary import RetrainSummary
-from flows.training.verdict import Verdict
+from flows.training.verdict import BESIDE, Verdict
 from storage.local_files import write_atomically
 from storage.objects import ObjectStore
 
 PAGE = "index.html"
+SAMPLES = "sheet.png"
+TITLES = {"detector": "Detector", "vaes": "VAEs", "translation": "Translation"}
 
 
 def write_training_report(
@@ -35,13 +37,14 @@ def write_training_report(
             write_atomically(folder / name, png, overwrite=True)
         stages.append(
             TrainedStage(
-                name=result["stage"],
+                name=TITLES[result["stage"]],
                 facts={
                     "steps": f"{result['steps']:,}", "time": time_left(result["seconds"]),
                     "photos": f"{result['labelled'] + result['old']:,}", "labelled": f"{result['labelled']:,}",
                 },
                 figures=_before_and_after(result),
-                pictures=[(_title(name), png) for name, png in pictures],
+                samples=[(_title(name), png) for name, png in pictures if name.endswith(SAMPLES)],
+                curves=[(_title(name), png) for name, png in pictures if not name.endswith(SAMPLES)],
             )
         )  # fmt: skip
     page = TrainingPage(
@@ -55,6 +58,7 @@ def write_training_report(
         rules=[RuleResult(rule.rule, shown(rule.needed), shown(rule.found), rule.passed) for rule in verdict.rules],
         comparison=[(name, shown(active), shown(candidate)) for name, active, candidate in verdict.comparison()],
         stages=stages,
+        beside=_beside(store, plan, folder),
         left_out=summary.left_out,
     )
     html = render_training_page(page).encode()
@@ -63,16 +67,29 @@ def write_training_report(
     return folder / PAGE
 
 
+def _beside(store: ObjectStore, plan: TrainingPlan, folder: Path) -> bytes | None:
+    """The sheet of real photos by both releases, laid beside the page too."""
+    key = f"training/{plan.retrain_id}/{plan.last_stage}/{BESIDE}"
+    if not store.exists(key):
+        return None
+    png = store.read_bytes(key)
+    write_atomically(folder / BESIDE, png, overwrite=True)
+    return png
+
+
 def _pictures(store: ObjectStore, result: Mapping[str, Any]) -> list[tuple[str, bytes]]:
     """(file name, PNG) of a stage, samples first."""
-    names = sorted((name for name in result["files"] if name.endswith(".png")), key=lambda name: "sheet" not in name)
+    pngs = [name for name in result["files"] if name.endswith(".png")]
+    names = sorted(pngs, key=lambda name: not name.endswith(SAMPLES))
     return [(name, store.read_bytes(result["files"][name])) for name in names]
 
 
 def _title(name: str) -> str:
     """`vae_x-curves.png` as people read it."""
-    words = name.removesuffix(".png").replace("sheet", "samples, before and after").replace("-", ": ", 1)
-    return words.replace("_", " ")
+    words = name.removesuffix(".png").replace("-sheet", ": photos before and after").replace("-curves", ": curves")
+    words = words.replace("-roc", ": what is found at each threshold (ROC)")
+    words = words.replace("vae_x", "VAE of old photos").replace("vae_y", "VAE of clean photos")
+    return words[:1].upper() + words[1:]
 
 
 def _before_and_after(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:

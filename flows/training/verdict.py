@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from oldphoto_core.evaluation.candidates import Judgement
     from oldphoto_core.evaluation.promotion_rules import Decision
 
+BESIDE = "beside.png"
+"""Real photos by active release and candidate, among the last stage's files."""
+
 
 @dataclass(frozen=True)
 class Rule:

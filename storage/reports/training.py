@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from markupsafe import Markup
@@ -25,14 +25,15 @@ class TrainedStage:
 
     Attributes:
         figures: rows of (figure, before, after), in words.
-        pictures: (what it shows, PNG).
+        samples, curves: (what it shows, PNG); curves are folded away.
         facts: label -> words: steps, time, photos.
     """
 
     name: str
     facts: Mapping[str, str]
     figures: Sequence[tuple[str, str, str]] = ()
-    pictures: Sequence[tuple[str, bytes]] = ()
+    samples: Sequence[tuple[str, bytes]] = ()
+    curves: Sequence[tuple[str, bytes]] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class TrainingPage:
         outcome: what became of the candidate; colours the verdict.
         verdict: one sentence.
         comparison: rows of (figure, active, candidate), in words.
+        beside: PNG of real photos by both releases; None where there were none.
         left_out: (photo, reason).
     """
 
@@ -66,7 +68,8 @@ class TrainingPage:
     rules: Sequence[RuleResult] = ()
     comparison: Sequence[tuple[str, str, str]] = ()
     stages: Sequence[TrainedStage] = ()
-    left_out: Sequence[tuple[str, str]] = field(default=())
+    beside: bytes | None = None
+    left_out: Sequence[tuple[str, str]] = ()
 
 
 def render_training_page(page: TrainingPage) -> str:
@@ -77,7 +80,11 @@ def render_training_page(page: TrainingPage) -> str:
         page=page,
         style=Markup(style),
         policy=page_policy(style),
-        stages=[{"stage": stage, "pictures": [_shown(*one) for one in stage.pictures]} for stage in page.stages],
+        stages=[
+            {"stage": stage, **{kind: [_shown(*one) for one in getattr(stage, kind)] for kind in ("samples", "curves")}}
+            for stage in page.stages
+        ],
+        beside=_shown("", page.beside) if page.beside else None,
         left_out=[(readable_name(name), reason) for name, reason in page.left_out],
     )
     return html.encode("utf-8", "backslashreplace").decode("utf-8")

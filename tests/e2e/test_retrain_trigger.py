@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from flows.training.automation import DEPLOYMENT, automation_name, ensure_automation
-from tests.orchestration.fixtures import REPOSITORY, warm_prefect
-from tests.orchestration.museums import Museum, copied, make_museum
+from tests.orchestration.fixtures import REPOSITORY, oldphoto, warm_prefect
+from tests.orchestration.museums import Museum, copied, make_museum, scratch_mask
 from tests.orchestration.processes import Command, free_port, kill, own_prefect_server, start_oldphoto, wait_for
 
 FILE = REPOSITORY / "infra/prefect.yaml"
@@ -31,7 +31,7 @@ def read(api_url: str, what: str) -> list[dict[str, object]]:
     return found
 
 
-def test_an_event_runs_the_retraining_that_serve_has_deployed(museum: Museum, tmp_path: Path) -> None:
+def test_an_import_of_labels_runs_the_retraining_that_serve_has_deployed(museum: Museum, tmp_path: Path) -> None:
     mine = copied(museum, tmp_path)
     warm_prefect(mine.home / "prefect")
     port = free_port()
@@ -45,7 +45,7 @@ def test_an_event_runs_the_retraining_that_serve_has_deployed(museum: Museum, tm
         wait_for(lambda: "Ctrl-C ends all" in serve.log_path.read_text(), "serve", seconds=120)
         names = [automation["name"] for automation in read(api_url, "automations")]
         assert names == [automation_name(DEPLOYMENT)]
-        say_ready(mine)
+        import_masks(mine, tmp_path / "masks", 4)
         wait_for(lambda: ended(mine, serve), "a retraining", seconds=180)
     finally:
         kill(serve.process, group=True)
@@ -53,6 +53,9 @@ def test_an_event_runs_the_retraining_that_serve_has_deployed(museum: Museum, tm
     assert mine.ask("SELECT COUNT(*) FROM model_release WHERE verdict IS NOT NULL") == [(1,)]
     (flow_run_id,) = mine.ask("SELECT flow_run_id FROM run WHERE kind = 'retrain'")[0]
     assert flow_run_id, "it ran as a flow run of the deployment"
+    assert sorted(mine.ask("SELECT DISTINCT label_author FROM release_lineage WHERE label_author IS NOT NULL")) == [
+        ("Ada",), ("Ben",)
+    ]  # fmt: skip
 
 
 def ended(museum: Museum, serve: Command) -> bool:
@@ -60,18 +63,17 @@ def ended(museum: Museum, serve: Command) -> bool:
     return museum.ask("SELECT status FROM run WHERE kind = 'retrain'") == [("finished",)]
 
 
-def say_ready(museum: Museum) -> None:
-    """What an import of labels ends with, in a process of its own as that is."""
-    code = (
-        "from flows.labels.ready import announce; from flows.settings import Settings; import sys; "
-        "announce(Settings.load(sys.argv[1]), 14)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(museum.home)],
-        cwd=REPOSITORY, env=os.environ | museum.environment | {"PREFECT_API_URL": ""}, capture_output=True,
-        text=True, timeout=60,
+def import_masks(museum: Museum, folder: Path, count: int) -> None:
+    """An archivist's masks, one PNG a photo, brought in while serve is up."""
+    folder.mkdir()
+    for photo in sorted(museum.scans.glob("*.png"))[14 : 14 + count]:
+        (folder / photo.name).write_bytes(scratch_mask(photo))
+    done = oldphoto(
+        "labels", "import", folder, "--format", "png", "--author", "Ben", "--home", museum.home,
+        environment=museum.environment | {"PREFECT_API_URL": ""},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert "Prefect was told, and retraining begins" in " ".join(done.stdout.split())
 
 
 def test_the_hourly_check_asks_for_a_run_where_labels_wait_and_not_otherwise(museum: Museum, tmp_path: Path) -> None:
