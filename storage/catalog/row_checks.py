@@ -44,6 +44,16 @@ ROW_CHECKS = (
         "WHERE l.collection_id <> o.collection_id",
     ),
     RowCheck(
+        "bad", "photos that one snapshot trains on and another tests on",
+        "SELECT COUNT(DISTINCT t.photo_id) FROM dataset_snapshot_photo AS t JOIN dataset_snapshot_photo AS o "
+        "ON o.photo_id = t.photo_id WHERE t.split = 'test' AND o.split <> 'test'",
+    ),
+    RowCheck(
+        "bad", "snapshots that hold another number of photos than they say",
+        "SELECT COUNT(*) FROM dataset_snapshot AS d WHERE d.rows_sha256 IS NOT NULL AND d.photo_count <> "
+        "(SELECT COUNT(*) FROM dataset_snapshot_photo AS x WHERE x.snapshot_id = d.id)",
+    ),
+    RowCheck(
         "bad", "times that are not of the form 2026-01-31T23:59:59Z",
         " + ".join(
             f"(SELECT COUNT(*) FROM {table} WHERE {column} NOT LIKE '{_TIME}')"

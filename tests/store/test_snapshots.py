@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.catalog import Catalogue
+from storage.catalog.checks import check_catalogue
 from storage.catalog.split_queries import split_of_hash
 from storage.errors import CatalogueError, SnapshotError
 from storage.keys import sha256_hex
@@ -154,6 +156,23 @@ def test_a_snapshot_of_another_writer_is_told_from_one_that_was_changed(
     manifests.write_bytes_atomic(ours.key, b"PAR1 no more")
     with pytest.raises(SnapshotError, match=f"expected {ours.sha256}"):
         read_snapshot(manifests, ours.key, ours.sha256)
+
+
+def test_a_check_finds_a_photo_that_is_tested_here_and_trained_there(
+    catalogue_path: Path, manifests: ObjectStore
+) -> None:
+    """Nobody writes so, but somebody may have."""
+    with Catalogue.open(catalogue_path) as catalogue:
+        fill(catalogue)
+        made = make_snapshot(catalogue, manifests)
+        [found] = [finding for finding in check_catalogue(catalogue_path) if finding.what == "rows"]
+        assert found.verdict == "ok"
+        wrong = tuple(replace(row, split="train") for row in made.rows if row.split == "test")
+        catalogue.record_snapshot(replace(made, sha256=sha("wrong"), rows=wrong))
+    [found] = [finding for finding in check_catalogue(catalogue_path) if finding.what == "rows"]
+    assert found.verdict == "bad"
+    assert f"{len(wrong)} photos that one snapshot trains on and another tests on" in found.detail
+    assert "1 snapshots that hold another number of photos" in found.detail
 
 
 def test_without_photos_there_is_no_snapshot(catalogue: Catalogue, manifests: ObjectStore) -> None:
