@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from flows.endpoints import honours_conditions
 from flows.errors import UsageError
-from flows.labels.found import TOOLS, Findings, FoundLabel, LabelFormat, found_labels, open_source
+from flows.labels.found import Findings, FoundLabel, found_labels
 from flows.labels.matching import PhotoMatcher
 from flows.labels.ready import announce
+from flows.labels.source import TOOLS, LabelFormat, open_source
 from flows.progress import progress
 from flows.settings import Settings
 from oldphoto_core.errors import LabelRefused

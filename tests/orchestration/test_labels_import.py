@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from flows.cli.app import run_command
+from flows.errors import UsageError
 from flows.ingest import ingest
 from flows.labels.importing import LabelImport, LabelWishes, import_labels
 from flows.settings import Settings
@@ -229,6 +231,35 @@ def test_coco_and_cvat_are_taken_from_their_folders(archive: Archive, tmp_path: 
     assert archive.take(masks, "cvat").new == 1
     areas = archive.ask("SELECT tool, round(coverage * 6912) FROM label ORDER BY id")
     assert areas == [("COCO", pytest.approx(100, abs=36)), ("CVAT", 40), ("CVAT", 152)]
+
+
+def test_an_archive_is_read_as_it_was_exported(archive: Archive, tmp_path: Path) -> None:
+    """Nothing is unpacked to disk; a broken file in it is told, and the others are taken."""
+    packed = tmp_path / "export.zip"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+        file.write(save(stroke(), tmp_path / "mask.png"), "masks/1931/photo-000.png")
+        file.write(save(stroke(row=20), tmp_path / "mask.png"), "more/1931/photo-001.png")
+        file.writestr("__MACOSX/masks/._photo-000.png", b"x")
+    before = sorted(tmp_path.rglob("*"))
+    done = archive.take(packed)
+    assert (done.new, done.problems) == (2, [])
+    assert [path for path in sorted(tmp_path.rglob("*")) if archive.home not in path.parents] == [
+        path for path in before if archive.home not in path.parents
+    ]
+    data = bytearray(packed.read_bytes())
+    name = b"masks/1931/photo-000.png"
+    at = data.index(name) + len(name) + 10
+    data[at : at + 4] = bytes(4)
+    packed.write_bytes(data)
+    ((where, why),) = archive.take(packed).problems
+    assert where == "masks/1931/photo-000.png" and "cannot be" in why
+    (tmp_path / "no.zip").write_bytes(b"PK")
+    with pytest.raises(UsageError, match="no archive"):
+        archive.take(tmp_path / "no.zip")
+    (tmp_path / "folder").mkdir()
+    packed.rename(tmp_path / "folder/export.zip")
+    with pytest.raises(UsageError, match="name the .zip in it"):
+        archive.take(tmp_path / "folder")
 
 
 def test_a_bucket_of_masks_goes_into_a_bucket_of_labels(
