@@ -13,7 +13,8 @@ from flows.settings import Settings
 from oldphoto_core.errors import ReleaseError
 from oldphoto_core.releases import ReleaseCard, find_release
 from storage.catalog.catalogue import Catalogue
-from storage.errors import CatalogueMissing
+from storage.errors import CatalogueMissing, ObjectNotFound
+from storage.keys import sha256_hex
 from storage.objects import ObjectStore
 from storage.records import ReleaseRecord
 from storage.urls import local_folder
@@ -57,6 +58,28 @@ def kept_release(settings: Settings, name: str) -> ReleaseCard:
         oldphoto_core.errors.ReleaseError: there is no such release.
     """
     return _find(settings, name)
+
+
+def require_whole(settings: Settings, name: str) -> ReleaseCard:
+    """The release of this name, once every file of it in the store of releases was read and compared with its card.
+
+    Raises:
+        oldphoto_core.errors.ReleaseError: there is no such release, or a file of it is missing or altered.
+    """
+    card, store = kept_release(settings, name), _store(settings)
+    for file, expected in card.files.items():
+        url = store.object_url(f"{name}/{file}")
+        try:
+            found = sha256_hex(store.read_bytes(f"{name}/{file}"))
+        except ObjectNotFound:
+            raise ReleaseError(f"release {name}: {url} is missing; put it back from a backup") from None
+        if found != expected:
+            raise ReleaseError(
+                f"release {name}: {url} was altered: expected SHA-256 {expected[:12]}…, found {found[:12]}…; put it "
+                "back from a backup"
+            )
+    card.verify()
+    return card
 
 
 def register_trained(catalogue: Catalogue, settings: Settings, card: ReleaseCard, *, parent: str) -> str:

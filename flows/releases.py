@@ -9,7 +9,7 @@ from typing import Any
 
 from flows.browsing import show_again
 from flows.errors import UsageError
-from flows.release_store import kept_release
+from flows.release_store import require_whole
 from flows.settings import Settings
 from storage.catalog.catalogue import Catalogue
 from storage.records import ReleaseLineage, ReleaseRecord
@@ -138,7 +138,7 @@ def promote(
         raise UsageError(
             f"{release.name} was rejected: {release.rejected_reason}; to promote it all the same add --force 'why'"
         )
-    kept_release(settings, release.name).verify()
+    require_whole(settings, release.name)
     expected = before.name if before is not None else None
     catalogue.promote_release(
         release.name, expected_active=expected, agent=by, reason=force or reason, force=force is not None
@@ -162,7 +162,7 @@ def roll_back(
         raise UsageError("no release is active in this catalogue; nothing was changed")
     target = to.name if to is not None else catalogue.release_before(active.name)
     if target is not None:
-        kept_release(settings, target).verify()
+        require_whole(settings, target)
     before, now = catalogue.rollback_release(by, target, expected_active=active.name, reason=reason)
     return _changed(catalogue, settings, before, now)
 

@@ -262,6 +262,9 @@ def test_commands_refuse_what_cannot_be(archive: Archive, capsys: pytest.Capture
     weights.write_bytes(whole[:-1] + b"x")
     assert archive.command("releases", "promote", archive.candidate) == 1
     assert "was altered" in capsys.readouterr().err
+    weights.unlink()
+    assert archive.command("releases", "promote", archive.candidate) == 1
+    assert "detector.safetensors is missing" in capsys.readouterr().err
     weights.write_bytes(whole)
     with Catalogue.open(archive.home / "catalogue.db") as catalogue:
         catalogue.reject_release(archive.candidate, ["AUC fell to 0.6, needed 0.7"])
