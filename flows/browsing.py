@@ -53,6 +53,15 @@ def show_again(settings: Settings, catalogue: Catalogue, *, since: str) -> int:
     return shown
 
 
+def show_photo(settings: Settings, catalogue: Catalogue, photo_sha256: str) -> int:
+    """Shows a photo's latest restoration under each of its paths; gives their number."""
+    placed = catalogue.placed_restorations(photo_sha256=photo_sha256)
+    for one in placed:
+        path = browse_path(one.key, one.output_format, browse_folder=one.browse_folder)
+        _place(settings, path, one.restored_key)
+    return len(placed)
+
+
 def _place(settings: Settings, path: str, restored_key: str) -> None:
     store = ObjectStore(settings.derivatives_url, settings.store_options(settings.derivatives_url, "derivatives"))
     place_in_browse(settings.layout.home, path, store.local_path(restored_key) or store.read_bytes(restored_key))

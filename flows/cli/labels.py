@@ -169,9 +169,10 @@ def review(
 
     if label_id is not None and len(photos) > 1:
         raise UsageError("--id is of one label; name its photo alone")
-    with Catalogue.open(Settings.load(home).catalogue_url, create=False) as catalogue:
+    settings = Settings.load(home)
+    with Catalogue.open(settings.catalogue_url, create=False) as catalogue:
         for photo in photos:
-            row = review_label(catalogue, photo, accepted=not reject, by=by, note=note, label_id=label_id)
+            row = review_label(catalogue, settings, photo, accepted=not reject, by=by, note=note, label_id=label_id)
             verdict = "rejected" if reject else "accepted"
             typer.echo(f"{verdict}: label {row.label_id} of {row.source_key or row.photo_sha256} by {row.author}")
 

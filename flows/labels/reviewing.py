@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from flows.browsing import show_photo
 from flows.errors import UsageError
+from flows.settings import Settings
 from flows.states import find_meant
 from storage.catalog.catalogue import Catalogue
 from storage.records import LabelRow
 
 
 def review_label(
-    catalogue: Catalogue, photo: str, *, accepted: bool, by: str, note: str | None = None, label_id: int | None = None
+    catalogue: Catalogue,
+    settings: Settings,
+    photo: str,
+    *,
+    accepted: bool,
+    by: str,
+    note: str | None = None,
+    label_id: int | None = None,
 ) -> LabelRow:
     """Accepts or rejects a photo's latest label, or the one with this id, and gives it as it was.
 
@@ -31,7 +40,8 @@ def review_label(
         known = ", ".join(str(one.label_id) for one in labels)
         raise UsageError(f"{meant.name} has no label {label_id}; it has {known}")
     remark = " ".join((note or "").split()) or None
-    catalogue.review_label(chosen.label_id, accepted=accepted, by=by.strip(), note=remark)
+    if catalogue.review_label(chosen.label_id, accepted=accepted, by=by.strip(), note=remark):
+        show_photo(settings, catalogue, chosen.photo_sha256)  # another restoration may be its latest now
     return chosen
 
 

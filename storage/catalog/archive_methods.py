@@ -27,9 +27,16 @@ class ArchiveMethods(Transactions):
         """All collections with their policies, oldest first."""
         return self.read(collection_queries.collections)
 
-    def placed_restorations(self, collection_id: int) -> list[PlacedRestoration]:
-        """Every registered object whose photo is restored, with the latest of its restorations; for ``browse/``."""
-        return self.read(collection_queries.placed_restorations, collection_id)
+    def placed_restorations(
+        self, collection_id: int | None = None, *, photo_sha256: str | None = None
+    ) -> list[PlacedRestoration]:
+        """Every registered object whose photo is restored, with the latest of its restorations; for ``browse/``.
+
+        Args:
+            collection_id: of one collection alone.
+            photo_sha256: of one photo alone.
+        """
+        return self.read(collection_queries.placed_restorations, collection_id, photo_sha256)
 
     def browse_folder(self, collection_id: int) -> str:
         """Folder of this collection below ``browse/``: empty for the catalogue's first collection."""

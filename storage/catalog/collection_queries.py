@@ -104,7 +104,9 @@ def collections(connection: Connection) -> list[KnownCollection]:
     ]
 
 
-def placed_restorations(connection: Connection, collection_id: int) -> list[PlacedRestoration]:
+def placed_restorations(
+    connection: Connection, collection_id: int | None, photo_sha256: str | None
+) -> list[PlacedRestoration]:
     """See ``Catalogue.placed_restorations``."""
     r, o = restoration.c, source_object.c
     latest = (
@@ -118,12 +120,11 @@ def placed_restorations(connection: Connection, collection_id: int) -> list[Plac
     statement = (
         sa.select(o.key, collection.c.browse_folder, r.restored_key, r.output_format, r.taken_up_at)
         .select_from(source_object.join(collection).join(photo).join(restoration, r.id == latest))
-        .where(
-            o.collection_id == collection_id,
-            o.status == "registered",
-            photo.c.state == "open",
-            collection.c.state == "open",
-        )
+        .where(o.status == "registered", photo.c.state == "open", collection.c.state == "open")
         .order_by(o.id)
     )
+    if collection_id is not None:
+        statement = statement.where(o.collection_id == collection_id)
+    if photo_sha256 is not None:
+        statement = statement.where(photo.c.sha256 == photo_sha256)
     return [PlacedRestoration(**row) for row in connection.execute(statement).mappings()]

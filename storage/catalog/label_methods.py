@@ -36,7 +36,7 @@ class LabelMethods(Transactions):
     def review_label(self, label_id: int, *, accepted: bool, by: str, note: str | None = None) -> bool:
         """Accepts a label, so that it may be used, or rejects it; False where it was so already.
 
-        Where the release in use has restored the photo before as it is to be now, that restoration is its latest again.
+        Where the photo was restored before as it is to be now, that restoration is its latest again.
 
         Raises:
             RecordRefused: there is no such label.

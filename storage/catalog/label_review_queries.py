@@ -11,7 +11,7 @@ from storage.catalog.engine import utc_now
 from storage.catalog.event_queries import record_events
 from storage.catalog.label_queries import latest_label_mask
 from storage.catalog.statements import latest_at, latest_first
-from storage.catalog.tables import label, model_release, photo, restoration
+from storage.catalog.tables import label, photo, restoration
 from storage.errors import RecordRefused
 from storage.records import EventRecord, utc_text
 
@@ -46,7 +46,8 @@ def review_label(connection: Connection, label_id: int, accepted: bool, by: str,
 
 
 def _take_up(connection: Connection, photo_id: int) -> None:
-    """Makes the photo's latest the restoration with the label that applies now, or without one, where it was made.
+    """Makes the photo's latest the restoration with the label that applies now, or without one, where it was made, by
+    the release and in the manner of the one that is its latest.
 
     The next run would find that work done already, and leave the one with the label of before.
     """
@@ -56,13 +57,16 @@ def _take_up(connection: Connection, photo_id: int) -> None:
     fits = r.mask_source == "detected"
     if mask is not None:
         fits = sa.and_(r.mask_source == "label", r.mask_joined == 1, r.supplied_mask_sha256 == mask)
-    active = sa.select(model_release.c.name).where(model_release.c.status == "active").scalar_subquery()
-    wanted = connection.scalar(
-        sa.select(r.id).where(done, fits, r.release == active).order_by(*latest_first(r)).limit(1)
-    )
-    latest = connection.execute(sa.select(r.id, latest_at(r)).where(done).order_by(*latest_first(r)).limit(1)).first()
-    if wanted is None or latest is None or latest[0] == wanted:
+    alike = (r.release, r.mode, r.tone, r.strength, r.pixel_version)
+    latest = connection.execute(
+        sa.select(r.id, latest_at(r).label("at"), *alike).where(done).order_by(*latest_first(r)).limit(1)
+    ).first()
+    if latest is None:
         return
-    after = utc_text(datetime.fromisoformat(latest[1]) + timedelta(seconds=1))
+    as_now = sa.and_(*(column == getattr(latest, column.name) for column in alike))
+    wanted = connection.scalar(sa.select(r.id).where(done, fits, as_now).order_by(*latest_first(r)).limit(1))
+    if wanted in (None, latest.id):
+        return
+    after = utc_text(datetime.fromisoformat(latest.at) + timedelta(seconds=1))
     at = max(str(connection.scalar(sa.select(utc_now()))), after)
     connection.execute(sa.update(restoration).where(r.id == wanted).values(taken_up_at=at))

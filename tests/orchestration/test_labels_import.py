@@ -348,6 +348,12 @@ def test_a_label_is_mended_by_the_next_restoration(
     assert b"joined with the detected one" in (made / restored_key).read_bytes()
     assert (made / old_key).exists(), "the older derivative stays"
     assert night().restored == 0
+    shown = archive.home / "browse/1931/photo-000.png.png"
+    assert shown.read_bytes() == (made / restored_key).read_bytes()
+    reject = ["labels", "review", "photo-000.png", "--by", "Ada", "--reject", "--home", str(archive.home)]
+    assert run_command(reject) == 0
+    assert shown.read_bytes() == (made / old_key).read_bytes(), "the one without the label is shown again"
+    assert (night().restored, archive.ask("SELECT * FROM restoration_stale")) == (0, [])
 
 
 def test_photos_are_laid_out_for_a_tool_and_their_labels_find_them_again(
