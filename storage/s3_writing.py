@@ -68,10 +68,10 @@ class S3Writer(S3Reader):
         with tempfile.TemporaryFile() as file:
             for chunk in chunks:
                 digest.update(chunk)
-                self._gather(key, file, chunk)
+                self._set_aside(key, file, chunk)
             return self.put_file(key, file, sha256=digest.hexdigest(), if_absent=False)
 
-    def _gather(self, key: str, file: IO[bytes], chunk: bytes) -> None:
+    def _set_aside(self, key: str, file: IO[bytes], chunk: bytes) -> None:
         try:
             file.write(chunk)
             file.flush()

@@ -23,6 +23,7 @@ from storage.errors import (
     StoreUnavailable,
 )
 from storage.keys import sha256_hex
+from storage.objects import ObjectStore
 from storage.sources import SourceStore
 from tests.store.fault_proxy import FaultProxy, running_proxy
 from tests.store.s3_servers import S3Server
@@ -280,3 +281,11 @@ def test_a_temporary_folder_without_room_is_named(tmp_path: Path) -> None:
     assert "object 'a.tif' in s3://bucket cannot be read: File too large in " in done.stdout, done.stderr
     assert f"{tempfile.gettempdir()}, where it is gathered first" in done.stdout
     assert "set TMPDIR" in done.stdout
+
+
+def test_a_store_that_may_be_written_to_opens_whole_objects_too(moto: S3Server, held: bool) -> None:
+    """What it gathers for writing and for reading are two things."""
+    store = ObjectStore(moto.new_bucket(), moto.options())
+    store.write_stream(KEY, [DATA[:MB], DATA[MB:]])
+    with store.open_whole(KEY) as whole:
+        assert (whole.sha256, whole.file.read()) == (sha256_hex(DATA), DATA)
