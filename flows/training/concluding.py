@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from flows.errors import FlowsError
 from flows.progress import progress
 from flows.release_store import kept_release, register_trained
 from flows.run_records import agent, code_version
@@ -35,10 +36,11 @@ from flows.training.stage import (
     work_folder,
 )
 from flows.training.summary import RetrainSummary
+from flows.training.telling import tell
 from flows.training.verdict import BESIDE, Verdict
 from oldphoto_core.errors import CoreError, one_line
 from storage.catalog.catalogue import Catalogue
-from storage.errors import PromotionConflict, ReleaseRejected
+from storage.errors import PromotionConflict, ReleaseRejected, StorageError
 
 if TYPE_CHECKING:
     from oldphoto_core.evaluation.promotion_rules import Rules
@@ -46,8 +48,10 @@ if TYPE_CHECKING:
 
 _TOY_MEASURES = {"count": 4, "side_px": 96, "real_px": 128}
 """For the preset of smoke runs and tests."""
-_FAULTS = (CoreError, MemoryError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError)
-"""Errors that a second try would meet again. A store, a database or a server that is away is none of them."""
+_PASSING = (StorageError, FlowsError, OSError)
+"""Errors that a later try may not meet: a store or a database that is away, a full disk, a wish to stop."""
+_FAULTS = (CoreError, MemoryError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""Errors that a later try would meet again."""
 
 
 def conclude(work: OpenRetraining) -> RetrainSummary:
@@ -66,7 +70,7 @@ def conclude(work: OpenRetraining) -> RetrainSummary:
         work.summary = replace(summary, report_path=report)
         show_verdict(work.summary, verdict)
     end(work, results)
-    progress().say(headline(work.summary))
+    tell("; ".join([headline(work.summary), *(work.summary.reasons if work.summary.outcome != "promoted" else ())]))
     return work.summary
 
 
@@ -212,6 +216,8 @@ def given_up_on_fault(work: OpenRetraining) -> Iterator[None]:
     """A retraining that cannot come off is recorded as failed, so that it is not tried again for ever."""
     try:
         yield
+    except _PASSING:
+        raise
     except _FAULTS as error:
         fail(work, error)
         raise

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from flows.errors import UsageError
 from flows.leases import WorkLeases, end_leases_of_the_dead
 from flows.near_duplicates import link_near_duplicates
-from flows.progress import progress
 from flows.release_store import kept_release, resolve_release
 from flows.run_records import OpenRun, code_version, flow_run_id, new_run_id, recorded_run
 from flows.settings import Settings
@@ -21,6 +20,7 @@ from flows.training.checkpoints import releases_store, sweep_checkpoints, weight
 from flows.training.clean_photos import require_clean_photos
 from flows.training.plan import STAGES, TrainingPlan, seed_of
 from flows.training.summary import RetrainSummary
+from flows.training.telling import tell
 from flows.wording import counted
 from storage.catalog.catalogue import Catalogue
 from storage.errors import CatalogueMissing
@@ -157,7 +157,7 @@ def taken_up_or_begun(run: OpenRun, settings: Settings, wish: Wish) -> TrainingP
     if plan is None:
         plan = begin(run, settings, wish)
     else:
-        progress().say(f"going on with retraining {plan.retrain_id}, which was not finished")
+        tell(f"going on with retraining {plan.retrain_id}, which was not finished")
     for stage in plan.stages:  # again where a kill came between two of them; what is on record stays
         catalogue.start_training_run(
             TrainingRunRecord(
@@ -185,7 +185,7 @@ def begin(run: OpenRun, settings: Settings, wish: Wish) -> TrainingPlan:
         raise UsageError("no photo is registered that could be trained on; run `oldphoto ingest FOLDER` first")
     retrain_id = new_run_id()
     steps = wish.steps if wish.steps or wish.minutes else settings.training_steps
-    progress().say(
+    tell(
         f"retraining {retrain_id} from {parent} on {counted(snapshot.photo_count, 'photo')}, "
         f"{snapshot.label_count:,} of them labelled"
     )
@@ -235,10 +235,11 @@ def sweep(catalogue: Catalogue, store: ObjectStore, *, going_on: TrainingPlan | 
 def _refusal(settings: Settings, wish: Wish) -> RetrainSummary | None:
     try:
         with Catalogue.open(settings.catalogue_url, create=False) as catalogue:
-            refusal = standing(catalogue, settings).refusal(settings, wish)
+            now = standing(catalogue, settings)
     except CatalogueMissing:
         raise UsageError(f"nothing is ingested in {settings.home} yet; run `oldphoto ingest FOLDER` first") from None
-    if refusal is None:
+    refusal = now.refusal(settings, wish)
+    if refusal is None and (now.unfinished is None or wish.fresh):
         require_clean_photos(settings)
     return refusal
 
@@ -251,4 +252,4 @@ def _leases(run: OpenRun, settings: Settings) -> WorkLeases:
 
 def _tell(summary: RetrainSummary) -> None:
     if summary.note:
-        progress().say(summary.note)
+        tell(summary.note)

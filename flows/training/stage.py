@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows.errors import LeaseLost, RunInterrupted
+from flows.errors import LeaseLost, RunInterrupted, UsageError
 from flows.progress import Both, progress, telling
 from flows.release_store import kept_release
 from flows.settings import Settings
@@ -29,10 +29,11 @@ from flows.training.checkpoints import (
     releases_store,
     weights_keys,
 )
-from flows.training.clean_photos import fetched, fetched_photos
+from flows.training.clean_photos import fetched, fetched_photos, is_there
 from flows.training.opening import LEASE
 from flows.training.plan import STAGES, TrainingPlan
 from flows.training.prepare import Prepared, prepare_material
+from flows.training.telling import tell
 from storage.catalog.catalogue import Catalogue
 from storage.errors import CatalogueError, ObjectStoreError, StoreUnavailable
 from storage.objects import ObjectStore
@@ -133,7 +134,7 @@ def lay_out_run(job: StageJob) -> Path:
                 lay_weights(job.store, key, run)
     begin_run(run, kept_release(job.settings, job.plan.parent), first=job.plan.stages[0])
     for name in fetch_checkpoints(job.store, job.plan.retrain_id, run):
-        progress().say(f"{name} goes on from its checkpoint in {job.store.url}")
+        tell(f"{name} goes on from its checkpoint in {job.store.url}")
     return run
 
 
@@ -142,11 +143,27 @@ def material(settings: Settings, plan: TrainingPlan, device: str) -> Material:
     from oldphoto_core.training.material import Material
 
     return Material.load(
-        fetched_photos(settings, plan.photos),
+        fetched_photos(settings, place_of(settings, plan)),
         textures=fetched(settings, plan.textures) if plan.textures else None,
         labelled=work_folder(settings, plan) / "material",
         device=device,
         **(_TOY_MATERIAL if kept_release(settings, plan.parent).preset == "tiny" else {}),
+    )
+
+
+def place_of(settings: Settings, plan: TrainingPlan) -> str:
+    """Where the clean photos are: as planned, or on another machine where its own settings have them.
+
+    Raises:
+        UsageError: neither is there.
+    """
+    if is_there(settings, plan.photos):
+        return plan.photos
+    if settings.training_photos and is_there(settings, settings.training_photos):
+        return settings.training_photos
+    raise UsageError(
+        f"retraining {plan.retrain_id} began with clean photos in {plan.photos}, which is not there; bring it back, or "
+        "say in training_photos where the same photos are here, or give it up with `oldphoto retrain --fresh`"
     )
 
 
@@ -198,7 +215,7 @@ class _Saved:
             keep_checkpoint(job.store, job.plan.retrain_id, job.stage, folder)
         except StoreUnavailable as error:  # the next checkpoint may reach it
             if time.monotonic() - self.warned_at > 60:
-                progress().say(f"the checkpoint of {job.stage} is only on this machine: {error}")
+                tell(f"the checkpoint of {job.stage} is only on this machine: {error}")
                 self.warned_at = time.monotonic()
 
 

@@ -11,13 +11,13 @@ from uuid import UUID
 
 from prefect import flow
 
-from flows.progress import progress
 from flows.settings import Settings
 from flows.settings_form import SettingsForm, given_settings
 from flows.training.automation import DEPLOYMENT
 from flows.training.opening import Wish, standing
 from flows.training.retrain import retrain
 from flows.training.summary import RetrainSummary
+from flows.training.telling import tell
 from storage.catalog.catalogue import Catalogue
 from storage.errors import CatalogueMissing
 
@@ -37,10 +37,10 @@ def retrain_check(
     chosen = Settings.load(home, **given)
     found = check(chosen)
     if found.outcome != "ready":
-        progress().say(found.note or found.outcome)
+        tell(found.note or found.outcome)
         return found
     if run_id := _run_deployment(deployment, chosen, given):
-        progress().say(f"flow run {run_id} of {deployment} was asked for")
+        tell(f"flow run {run_id} of {deployment} was asked for")
         return found
     return retrain(home=str(chosen.home), settings=given or None)
 

@@ -208,3 +208,15 @@ def test_labels_of_photos_that_are_not_to_be_had_do_not_wait(catalogue: Catalogu
     assert catalogue.labels_waiting() == 1
     catalogue.set_collection_state("file:///scans", "held", by="Ada", reason="rights")
     assert catalogue.labels_waiting() == 0
+
+
+def test_labels_that_a_retraining_ended_with_begin_no_other(catalogue: Catalogue) -> None:
+    """Whatever became of its candidate; while it runs they count, so that it is taken up after a kill."""
+    with_photos(catalogue, "a.jpg", "b.jpg")
+    catalogue.record_labels([label("a.jpg", "m1"), label("b.jpg", "m2")])
+    assert catalogue.labels_untried() == 2
+    snapshot(catalogue, 1, [label_id(catalogue, "m1")])
+    assert (catalogue.labels_waiting(), catalogue.labels_untried()) == (2, 1)
+    with catalogue._engine.execution_options(oldphoto_write=True).begin() as connection:
+        connection.execute(sa.update(training_run).values(status="running"))
+    assert catalogue.labels_untried() == 2
