@@ -33,47 +33,25 @@ class LatentDiscriminator(PatchDiscriminator):
 class PooledDiscriminator(nn.Module):
     """Tells Z_R from Z_X by each channel's mean and deviation over a crop: what instance norm hides from the other one.
 
-    A batch of crops says little of either kind, so that it remembers those of the last steps, learns from all of them,
-    and brings the channels to one scale by them. What it remembers is kept with its weights.
+    Both kinds go through it as one batch, whose own statistics bring the channels to one scale.
     """
 
-    def __init__(self, latent_channels: int, *, width: int = 32, memory: int = 128) -> None:
+    def __init__(self, latent_channels: int, *, width: int = 128) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(2 * latent_channels, width), nn.LeakyReLU(0.2), nn.Linear(width, 1))
-        self.register_buffer("memory", torch.zeros(2, memory, 2 * latent_channels))
-        self.register_buffer("held", torch.zeros(1, dtype=torch.long))
-
-    @property
-    def ready(self) -> bool:
-        """Whether it has seen enough to be listened to: half of what it can remember."""
-        return int(self.held) >= self.memory.shape[1] // 2
-
-    @staticmethod
-    def pooled(latents: Tensor) -> Tensor:
-        """Gives channel means and logarithms of deviations (B, 2C) of latents (B, C, h, w)."""
-        flat = latents.float().flatten(2)
-        deviation = (flat.var(2, unbiased=False) + 1e-6).log() / 2
-        return torch.cat([flat.mean(2), deviation], dim=1)
-
-    @torch.no_grad()
-    def remember(self, old: Tensor, synthetic: Tensor) -> None:
-        """Takes the latents of a step, as many of either kind, in place of the oldest ones."""
-        new = torch.stack([self.pooled(old), self.pooled(synthetic)])
-        self.memory.copy_(torch.cat([self.memory[:, new.shape[1] :], new], dim=1))
-        self.held.copy_((self.held + new.shape[1]).clamp_max(self.memory.shape[1]))
-
-    def remembered(self) -> tuple[Tensor, Tensor]:
-        """Gives the logits (N, 1) of all that is remembered, of old and of synthetic latents."""
-        old, synthetic = self.memory[:, -int(self.held) :]
-        return self._judge(old), self._judge(synthetic)
+        self.layers = nn.Sequential(
+            nn.BatchNorm1d(2 * latent_channels, affine=False, track_running_stats=False),
+            nn.Linear(2 * latent_channels, width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(width, width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(width, 1),
+        )
 
     def forward(self, latents: Tensor) -> Tensor:
         """Gives logits (B, 1) of latents (B, C, h, w)."""
-        return self._judge(self.pooled(latents))
-
-    def _judge(self, features: Tensor) -> Tensor:
-        known = self.memory[:, -max(1, int(self.held)) :].flatten(0, 1)
-        return self.layers((features - known.mean(0)) / (known.std(0) + 1e-3))
+        flat = latents.float().flatten(2)
+        deviation = (flat.var(2, unbiased=False) + 1e-6).log()
+        return self.layers(torch.cat([flat.mean(2), deviation], dim=1))
 
 
 class _PatchStack(nn.Module):

@@ -134,5 +134,4 @@ def build_latent_discriminator(p: Preset) -> LatentDiscriminator:
 
 def build_pooled_discriminator(p: Preset) -> PooledDiscriminator:
     """Gives a fresh discriminator of latents' channel statistics."""
-    filters = p.discriminator_filters
-    return PooledDiscriminator(p.vae.latent_channels, width=filters, memory=4 * filters)
+    return PooledDiscriminator(p.vae.latent_channels, width=4 * p.discriminator_filters)

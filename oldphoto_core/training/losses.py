@@ -84,14 +84,6 @@ def latent_encoder(real_old: torch.Tensor, synthetic: torch.Tensor) -> torch.Ten
     return latent_adversary(synthetic, real_old)
 
 
-def latent_undecided(real_old: torch.Tensor, synthetic: torch.Tensor) -> torch.Tensor:
-    """Gives eq. 3 with 1/2 for both: what the encoder minimises so that D takes neither for the other.
-
-    Swapped labels drive either kind past the other, even where D cannot tell them apart any more.
-    """
-    return (synthetic.float() - 0.5).square().mean() + (real_old.float() - 0.5).square().mean()
-
-
 def feature_matching(real: Critique, fake: Critique) -> torch.Tensor:
     """Gives eq. 6 over a discriminator's layers: mean absolute difference of features, mean over layers and scales.
 

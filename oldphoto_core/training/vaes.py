@@ -30,7 +30,6 @@ from oldphoto_core.training.losses import (
     l1,
     latent_adversary,
     latent_encoder,
-    latent_undecided,
     lsgan_discriminator,
     lsgan_generator,
     psnr,
@@ -40,8 +39,8 @@ from oldphoto_core.training.material import Material
 from oldphoto_core.training.optimisers import Learners, adam, adamw, update
 from oldphoto_core.training.schedule import Clock, fresh_weights, seeded
 
-POOLED_STEPS, POOLED_RATE = 3, 1e-3
-"""Steps of the critic of channel statistics in each of the encoder's: it is as small as it is blunt."""
+POOLED_RATE = 1e-3
+"""Of the critic of channel statistics, which must keep up with the encoder."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +111,15 @@ class _VaeStage:
         self.optimisers[name] = adam(Learners([critic], rate or self.options.adversary_rate))
 
     def _reconstruct(
-        self, image: torch.Tensor, generator: torch.Generator, *, kl_share: float
+        self, image: torch.Tensor, generator: torch.Generator, *, kl_share: float, encoding: bool = True
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
-        """Gives eq. 2's loss, its terms, the sampled latent and the reconstruction."""
+        """Gives eq. 2's loss, its terms, the sampled latent and the reconstruction.
+
+        A decoder that catches up with an encoder at rest is shown the latent's mean, as restoration uses it.
+        """
         with precision(self.device):
             mean, logvar = self.vae.encode(image)
-            latent = self.vae.sample(mean, logvar, generator)
+            latent = self.vae.sample(mean, logvar, generator) if encoding else mean
             decoded = self.vae.decode(latent)
         losses = {"l1": l1(decoded, image), "kl": kl_to_standard_normal(mean, logvar)}
         total = losses["l1"] + kl_share * self._kl_weight * losses["kl"]
@@ -180,26 +182,19 @@ class OldVaeStage(_VaeStage):
         for part in self.vae.encoder_parts:
             part.requires_grad_(encoding)
         joined = bool(adversaries) and clock.share >= options.latent_from and encoding
-        wanted = options.batch - count or count
-        surplus = options.matched if joined else 1
-        crops = [self._synthetic.at(clock.step, crop_px=options.crop, batch=wanted * surplus)]
-        if self._old:
-            crops.append(self._old.at(clock.step, crop_px=options.crop, batch=count))
-        shown = [toned_crops(self.look, c) for c in crops]
-        if joined and surplus > 1:
-            shown[0] = shown[0][nearest_partners(traits(shown[1]), traits(shown[0]))[0]]
+        shown = self._shown(clock.step, options.batch - count or count, count, crop=options.crop, matched=joined)
         image = torch.cat(shown)
         warm = min(1.0, clock.share / options.kl_warm_up) if options.kl_warm_up else 1.0
-        total, losses, latent, decoded = self._reconstruct(image, generator, kl_share=warm)
+        total, losses, latent, decoded = self._reconstruct(image, generator, kl_share=warm, encoding=encoding)
         synthetic, old = latent.split([len(i) for i in shown]) if len(shown) == 2 else (latent, None)
         if joined and "latent" in self.critics:
             critic = self.critics["latent"]
             with frozen(critic), precision(self.device):
                 losses["alike"] = latent_encoder(critic(old)[0][0], critic(synthetic)[0][0])
             total = total + options.latent_adversary * losses["alike"]
-        if joined and "pooled" in self.critics and self.critics["pooled"].ready:
+        if joined and "pooled" in self.critics:
             with frozen(self.critics["pooled"]):
-                losses["pooled"] = latent_undecided(self.critics["pooled"](old), self.critics["pooled"](synthetic))
+                losses["pooled"] = latent_encoder(*self._pooled(old, synthetic))
             total = total + options.pooled_adversary * losses["pooled"]
         update(self.optimisers["vae_x"], total)
         losses |= self._train_image_critic(image, decoded)
@@ -210,11 +205,25 @@ class OldVaeStage(_VaeStage):
                 )
             update(self.optimisers["latent"], losses["latent_critic"])
         if joined and "pooled" in self.critics:
-            self.critics["pooled"].remember(old.detach(), synthetic.detach())
-            for _ in range(POOLED_STEPS):
-                losses["pooled_critic"] = latent_adversary(*self.critics["pooled"].remembered())
-                update(self.optimisers["pooled"], losses["pooled_critic"])
+            losses["pooled_critic"] = latent_adversary(*self._pooled(old.detach(), synthetic.detach()))
+            update(self.optimisers["pooled"], losses["pooled_critic"])
         return losses, len(image)
+
+    def _pooled(self, old: torch.Tensor, synthetic: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gives the logits of the critic of channel statistics, which looks at both kinds together."""
+        first, second = self.critics["pooled"](torch.cat([old, synthetic])).split([len(old), len(synthetic)])
+        return first, second
+
+    def _shown(self, step: int, synthetic: int, old: int, *, crop: int, matched: bool) -> list[torch.Tensor]:
+        """Gives damaged crops, and old ones where there are any, as the encoder is shown them: toned, and matched."""
+        surplus = self.options.matched if matched and self._old else 1
+        crops = [self._synthetic.at(step, crop_px=crop, batch=synthetic * surplus)]
+        if self._old:
+            crops.append(self._old.at(step, crop_px=crop, batch=old))
+        shown = [toned_crops(self.look, c) for c in crops]
+        if surplus > 1:
+            shown[0] = shown[0][nearest_partners(traits(shown[1]), traits(shown[0]))[0]]
+        return shown
 
     def evaluate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
         figures = {}
