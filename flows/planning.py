@@ -29,6 +29,7 @@ class CollectionPlan:
     Attributes:
         already_done: photos whose wanted work is on record.
         set_aside: (source key, error) of those that failed too often and are not tried again.
+        not_stale: photos that are not restored yet, and are left since only stale ones are wanted.
     """
 
     collection: KnownCollection
@@ -36,6 +37,7 @@ class CollectionPlan:
     works: list[PhotoWork]
     already_done: int
     set_aside: list[tuple[str, str]] = field(default_factory=list)
+    not_stale: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,13 @@ def plan_collections(
     plans = []
     for collection in collections:
         parameters = work_parameters(collection, settings, card)
-        works = catalogue.photos_to_restore(collection.id, parameters)
+        works = wanted = catalogue.photos_to_restore(collection.id, parameters)
         if stale:
-            those = catalogue.stale_photos([work.photo_sha256 for work in works])
-            works = [work for work in works if work.photo_sha256 in those]
+            those = catalogue.stale_photos([work.photo_sha256 for work in wanted])
+            works = [work for work in wanted if work.photo_sha256 in those]
         done = catalogue.count_done(collection.id, parameters)
         aside = catalogue.set_aside_work(collection.id, parameters)
-        plans.append(CollectionPlan(collection, parameters, works, done, aside))
+        plans.append(CollectionPlan(collection, parameters, works, done, aside, len(wanted) - len(works)))
     return plans
 
 

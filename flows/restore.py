@@ -81,7 +81,8 @@ def restore(
             sweep_withdrawn(run.catalogue, chosen, run_id=run.run_id)
         already_done = restored.already_done + sum(plan.already_done for plan in plans)
         aside = tuple(dict.fromkeys(one for plan in plans for one in plan.set_aside))
-        restored = replace(restored, already_done=already_done, left=left, set_aside=aside)
+        not_stale = sum(plan.not_stale for plan in plans)
+        restored = replace(restored, already_done=already_done, left=left, not_stale=not_stale, set_aside=aside)
         run.summary = RunSummary(run_id=run.run_id, restore=restored)
         show_run(run, chosen, run.summary)
         return run.summary

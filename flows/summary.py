@@ -70,6 +70,7 @@ class RestoreSummary:
         failed: (key of the first source, error) of each photo that could not be restored.
         needs_review: (key, reasons) of restored photos that a person must accept before they are published.
         left: photos that a limit left for the next run.
+        not_stale: photos that are not restored yet and that a run for stale ones alone left.
         set_aside: (key, error) of photos that failed too often before, and were not tried again.
         working_s, megapixels: of restored and unchanged photos; the seconds are workers', not the clock's.
     """
@@ -81,6 +82,7 @@ class RestoreSummary:
     failed: tuple[tuple[str, str], ...] = ()
     needs_review: tuple[tuple[str, str], ...] = ()
     left: int = 0
+    not_stale: int = 0
     set_aside: tuple[tuple[str, str], ...] = ()
     working_s: float = 0.0
     megapixels: float = 0.0
@@ -88,7 +90,7 @@ class RestoreSummary:
     @property
     def did_nothing(self) -> bool:
         """Whether there was nothing left to do."""
-        return not (self.restored or self.unchanged or self.failed or self.left)
+        return not (self.restored or self.unchanged or self.failed or self.left or self.not_stale)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -155,6 +155,8 @@ def summary_table(summary: RunSummary) -> Table:
             table.add_row("set aside", f"{len(made.set_aside):,}", "failed too often before; not tried again")
         if made.left:
             table.add_row("not restored yet", f"{made.left:,}", "left by --limit for the next run")
+        if made.not_stale:
+            table.add_row("not stale", f"{made.not_stale:,}", "not restored yet; `oldphoto restore` takes them")
     return table
 
 

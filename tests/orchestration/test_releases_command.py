@@ -150,7 +150,7 @@ def test_a_promotion_makes_photos_stale_and_they_are_restored_again_beside_what_
     make_photos(archive.scans, 1, start=2)
     archive.ingest()
     made = archive.restore(stale=True)
-    assert (made.release, made.restored + made.unchanged) == (archive.candidate, 2)
+    assert (made.release, made.restored + made.unchanged, made.not_stale) == (archive.candidate, 2, 1)
     history = archive.ask("SELECT source_key, release FROM restoration_history ORDER BY source_key, restoration_id")
     assert history == [(name, release) for name in (first, second) for release in (archive.active, archive.candidate)]
     assert archive.shown(first).samefile(archive.derivative(first, archive.candidate))
