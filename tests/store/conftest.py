@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from storage.catalog import Catalogue
+from storage.objects import ObjectStore
 from tests.store.postgres import NIGHTLY, PostgresServer, postgres_server
 from tests.store.s3_servers import bucket, moto, rclone, s3
 
@@ -56,3 +57,9 @@ def catalogue(catalogue_url: str) -> Iterator[Catalogue]:
     """An open, empty catalogue, on each database."""
     with Catalogue.open(catalogue_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def manifests(tmp_path: Path) -> ObjectStore:
+    """A store of manifests in a folder."""
+    return ObjectStore(tmp_path / "manifests")
