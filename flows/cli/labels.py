@@ -126,6 +126,7 @@ def suggest(
     from flows.labels.suggesting import Suggestion
     from flows.labels.suggesting import suggest as find
     from flows.progress import telling
+    from oldphoto_core.errors import one_line
     from storage.catalog.catalogue import Catalogue
 
     check_output(format, output, overwrite=overwrite)
@@ -141,7 +142,7 @@ def suggest(
     if not found:
         typer.echo("No photo to suggest: those that are restored are labelled, held or withdrawn.", err=True)
     for where, why in problems:
-        typer.echo(f"{where}: {why}", err=True)
+        typer.echo(one_line(f"{where}: {why}", 600), err=True)
     raise typer.Exit(FAILED if problems else DONE)
 
 
@@ -191,6 +192,8 @@ def _give(
 
 
 def _print_import(summary: LabelImport, settings: Settings, *, dry_run: bool, reviewed: bool) -> None:
+    from oldphoto_core.errors import one_line
+
     use = "the next `oldphoto restore` mends them" if reviewed else "used for nothing until `oldphoto labels review`"
     rows = [
         ("new", summary.new, use if summary.new else ""),
@@ -203,9 +206,9 @@ def _print_import(summary: LabelImport, settings: Settings, *, dry_run: bool, re
     title = "Would import" if dry_run else "Imported labels"
     console = _print_counts(title, [row for row in rows if row[1]] or rows[:1])
     for where, why in summary.problems:
-        console.print(f"{where}: {why}", soft_wrap=True, markup=False)
+        console.print(one_line(f"{where}: {why}", 600), soft_wrap=True, markup=False)
     if summary.waiting is not None:
-        told = "; Prefect was told, and retraining begins" if summary.announced else ""
+        told = "; Prefect's server was told" if summary.announced else ""
         console.print(
             f"{summary.waiting} labels are new to the release in use; "
             f"{summary.untried} of {settings.retrain_after} that begin a retraining{told}",

@@ -401,6 +401,11 @@ def test_the_commands_tell_what_was_taken_and_what_was_not(
     code, out, _ = command("import", str(masks), "--format", "png", "--author", "Ada")
     assert code == 1 and "nobody's.png: is of no photo of this catalogue" in out and "1 of 25" in out
     (masks / "nobody's.png").unlink()
+    images = [{"id": 1, "file_name": "\x1b[31mred\n.jpg", "height": 9, "width": 9}]
+    drawn = [{"id": 1, "image_id": 1, "segmentation": [[1, 1, 5, 1, 5, 5]]}]
+    (tmp_path / "strange.json").write_text(json.dumps({"images": images, "annotations": drawn}))
+    code, out, _ = command("import", str(tmp_path / "strange.json"), "--format", "coco", "--author", "Ada")
+    assert code == 1 and "\x1b" not in out and "\\x1b[31mred" in out, "nothing in an export steers the terminal"
     assert command("import", str(masks), "--format", "png", "--author", "Ada")[0] == 0
     code, out, _ = command("status")
     assert code == 0 and "by Ada" in out and "with PNG" in out and "undecided" in out
