@@ -85,6 +85,7 @@ def markdown(figures: Mapping[str, Any]) -> str:
         {
             "VAE1": name,
             "reconstruction, dB": row["psnr"],
+            "sampled, dB": row["sampled_psnr"],
             "Wasserstein": row["wasserstein"],
             "probe above chance": row["probe"],
             "standard error": row["probe_error"],
