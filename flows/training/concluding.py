@@ -70,7 +70,8 @@ def conclude(work: OpenRetraining) -> RetrainSummary:
         work.summary = replace(summary, report_path=report)
         show_verdict(work.summary, verdict)
     end(work, results)
-    tell("; ".join([headline(work.summary), *(work.summary.reasons if work.summary.outcome != "promoted" else ())]))
+    why = work.summary.reasons if work.summary.outcome != "promoted" else ()
+    tell("; ".join([headline(work.summary), *why]), aloud=False)
     return work.summary
 
 

@@ -158,11 +158,13 @@ def taken_up_or_begun(run: OpenRun, settings: Settings, wish: Wish) -> TrainingP
         plan = begin(run, settings, wish)
     else:
         tell(f"going on with retraining {plan.retrain_id}, which was not finished")
+    before = {run.stage: run.run_id for run in catalogue.training_runs(release=plan.parent)}
     for stage in plan.stages:  # again where a kill came between two of them; what is on record stays
         catalogue.start_training_run(
             TrainingRunRecord(
                 run_id=plan.run_id(stage), retrain_id=plan.retrain_id, stage=stage,  # type: ignore[arg-type]
                 configuration=plan.configuration(stage), snapshot_sha256=plan.snapshot_sha256, seed=plan.seed,
+                parent_run_id=before.get(stage),  # type: ignore[call-overload]
                 device=settings.training_device, code_version=code_version(), flow_run_id=flow_run_id(),
             )
         )  # fmt: skip
@@ -252,4 +254,4 @@ def _leases(run: OpenRun, settings: Settings) -> WorkLeases:
 
 def _tell(summary: RetrainSummary) -> None:
     if summary.note:
-        tell(summary.note)
+        tell(summary.note, aloud=False)

@@ -16,6 +16,7 @@ from typing import Any
 from flows.errors import UsageError
 
 STAGES = ("detector", "vaes", "translation")
+TITLES = {"detector": "detector", "vaes": "VAEs", "translation": "translation"}
 SHARES = {"detector": 0.25, "vaes": 0.30, "translation": 0.45}
 """How a budget is split over the stages; those that are not trained leave theirs to the others."""
 

@@ -10,7 +10,7 @@ from flows.artifacts import time_left
 from flows.settings import Settings
 from flows.training.artifacts import headline, shown
 from flows.training.checkpoints import keep_file, releases_store
-from flows.training.plan import TrainingPlan
+from flows.training.plan import TITLES, TrainingPlan
 from flows.training.summary import RetrainSummary
 from flows.training.verdict import BESIDE, Verdict
 from storage.local_files import write_atomically
@@ -18,7 +18,6 @@ from storage.objects import ObjectStore
 
 PAGE = "index.html"
 SAMPLES = "sheet.png"
-TITLES = {"detector": "Detector", "vaes": "VAEs", "translation": "Translation"}
 
 
 def write_training_report(
@@ -37,7 +36,7 @@ def write_training_report(
             write_atomically(folder / name, png, overwrite=True)
         stages.append(
             TrainedStage(
-                name=TITLES[result["stage"]],
+                name=TITLES[result["stage"]][:1].upper() + TITLES[result["stage"]][1:],
                 facts={
                     "steps": f"{result['steps']:,}", "time": time_left(result["seconds"]),
                     "photos": f"{result['labelled'] + result['old']:,}", "labelled": f"{result['labelled']:,}",

@@ -31,7 +31,7 @@ from flows.training.checkpoints import (
 )
 from flows.training.clean_photos import fetched, fetched_photos, is_there
 from flows.training.opening import LEASE
-from flows.training.plan import STAGES, TrainingPlan
+from flows.training.plan import STAGES, TITLES, TrainingPlan
 from flows.training.prepare import Prepared, prepare_material
 from flows.training.telling import tell
 from storage.catalog.catalogue import Catalogue
@@ -178,7 +178,7 @@ def train(job: StageJob, run: Path) -> StageOutcome:
     with training_bar(job.stage) as bar, telling(Both(progress(), bar)):
         progress().begin("Loading photos to train on")
         loaded = material(job.settings, job.plan, device)
-        progress().begin(f"Training {job.stage}", PARTS)
+        progress().begin(f"Training the {TITLES[job.stage]}", PARTS)
         return train_networks(
             job.stage, loaded, run,
             parent=kept_release(job.settings, job.plan.parent),

@@ -6,9 +6,10 @@ from flows.progress import progress
 from flows.run_records import flow_run_id
 
 
-def tell(message: str) -> None:
-    """One line, for both."""
-    progress().say(message)
+def tell(message: str, *, aloud: bool = True) -> None:
+    """One line, for both; not aloud: for the log alone, where the terminal has it otherwise."""
+    if aloud:
+        progress().say(message)
     if flow_run_id() is not None:
         from prefect import get_run_logger
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from flows.release_store import resolve_release
 from flows.settings import Settings
-from flows.training.checkpoints import training_keys
+from flows.training.checkpoints import releases_store, training_keys
 from storage.catalog.catalogue import Catalogue
 from storage.keys import sha256_hex
 from storage.objects import ObjectStore
@@ -36,16 +36,16 @@ class Museum:
 
     def settings(self, **given: object) -> Settings:
         """As a command has them."""
-        values = {name.removeprefix("OLDPHOTO_").lower(): value for name, value in self.environment.items()}
-        return Settings.load(self.home, **{**values, **given})
+        with environment_of(self):
+            return Settings.load(self.home, **given)
 
     def ask(self, sql: str) -> Sequence[Sequence[object]]:
         """Rows of a question to the catalogue."""
-        return catalogue_at(self.home / "catalogue.db")(sql)
+        return catalogue_at(self.environment.get("OLDPHOTO_CATALOGUE_URL") or self.home / "catalogue.db")(sql)
 
     def trained_objects(self) -> list[str]:
         """Keys of everything of training in the releases store."""
-        return sorted(training_keys(ObjectStore(self.home / "releases")))
+        return sorted(training_keys(releases_store(self.settings())))
 
 
 def copied(museum: Museum, folder: Path) -> Museum:
@@ -73,10 +73,15 @@ def make_clean_photos(folder: Path, count: int) -> Path:
     return folder
 
 
-def make_museum(folder: Path, release: Path, *, photos: int = 24, labels: int = 14, steps: int = 12) -> Museum:
+def make_museum(
+    folder: Path, release: Path, *, photos: int = 24, labels: int = 14, steps: int = 12, **more: str
+) -> Museum:
     """Ingests an archive, labels the scratches of its first photos, and puts the release in use.
 
     The master of its last photo is broken afterwards.
+
+    Args:
+        more: of its environment, such as where the catalogue and the stores are.
     """
     from flows.ingest import ingest
 
@@ -87,11 +92,13 @@ def make_museum(folder: Path, release: Path, *, photos: int = 24, labels: int = 
         "OLDPHOTO_TRAINING_THREADS": "1",
         "OLDPHOTO_TRAINING_DEVICE": "cpu",
         "OLDPHOTO_RETRAIN_AFTER": "5",
+        **more,
     }
     museum = Museum(folder / "home", folder / "scans", environment)
     paths = make_photos(museum.scans, photos)
     settings = museum.settings()
-    ingest(str(museum.scans), home=str(museum.home))
+    with environment_of(museum):
+        ingest(str(museum.scans), home=str(museum.home))
     with Catalogue.open(settings.catalogue_url) as catalogue:
         card = resolve_release(catalogue, museum.settings(release=str(release)))
         catalogue.promote_release(card.name, expected_active=None, agent="a test")
@@ -102,7 +109,7 @@ def make_museum(folder: Path, release: Path, *, photos: int = 24, labels: int = 
 
 def paint_labels(catalogue: Catalogue, settings: Settings, photos: Sequence[Path], *, author: str = "Ada") -> None:
     """Records a reviewed label of each photo's scratch."""
-    store = ObjectStore(settings.labels_url)
+    store = ObjectStore(settings.labels_url, settings.store_options(settings.labels_url, "labels"))
     records = []
     for path in photos:
         sha256 = sha256_hex(path.read_bytes())
