@@ -6,6 +6,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -116,6 +117,16 @@ class PhotoBank:
         """Gives the photos on a device."""
         return PhotoBank([photo.to(device) for photo in self.photos], self.names, self.report)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Gives all photos as one tensor: another process is handed a file for each, and may open only so many."""
+        flat, shapes = joined(self.photos)
+        self.photos = parted(flat, shapes)  # whoever sends the tensor must keep it until it has arrived
+        return {"photos": (flat, shapes), "names": self.names, "report": self.report}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.photos = parted(*state["photos"])
+        self.names, self.report = state["names"], state["report"]
+
     def __len__(self) -> int:
         return len(self.photos)
 
@@ -159,6 +170,18 @@ class PhotoBank:
             top, left = (height - side) // 2, (width - side) // 2
             windows.append(resize(photo[:, top : top + side, left : left + side][None].float() / 255.0, size_px))
         return torch.cat(windows)
+
+
+def joined(tensors: list[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Size]]:
+    """Gives tensors of one type as one flat tensor, and their shapes."""
+    shapes = [tensor.shape for tensor in tensors]
+    return torch.cat([tensor.reshape(-1) for tensor in tensors]) if tensors else torch.empty(0), shapes
+
+
+def parted(flat: torch.Tensor, shapes: list[torch.Size]) -> list[torch.Tensor]:
+    """Gives the tensors that `joined` joined, as views."""
+    parts = flat.split([shape.numel() for shape in shapes]) if shapes else ()
+    return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def resize(image: torch.Tensor, size_px: int) -> torch.Tensor:

@@ -6,11 +6,13 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from oldphoto_core.training.data import joined, parted
 from oldphoto_core.training.material_folder import LabelledPhoto, read_labelled
 from oldphoto_core.training.schedule import seeded
 
@@ -54,6 +56,18 @@ class LabelledBank:
     def from_folder(cls, folder: Path, split: str, *, device: torch.device | str = "cpu") -> LabelledBank:
         """Loads a split of a material folder."""
         return cls(read_labelled(folder, split), device=device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Gives the photos as few tensors; see `PhotoBank`."""
+        state: dict[str, Any] = {"names": self.names}
+        for name in ("_images", "_maps", "_damage"):
+            state[name] = joined(getattr(self, name))
+            setattr(self, name, parted(*state[name]))  # whoever sends the tensor must keep it until it has arrived
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.names = state["names"]
+        self._images, self._maps, self._damage = (parted(*state[name]) for name in ("_images", "_maps", "_damage"))
 
     def to(self, device: torch.device | str) -> LabelledBank:
         """Gives the photos on a device."""

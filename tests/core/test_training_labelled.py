@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from oldphoto_core.training.data import PhotoBank
 from oldphoto_core.training.detector import DetectorSettings, DetectorStage
 from oldphoto_core.training.judging import labelled_figures
 from oldphoto_core.training.labelled import LabelledBank
@@ -160,3 +163,29 @@ def test_what_is_found_is_told_from_what_is_not(share: float):
     else:
         assert 0.8 < figures["auc"] < 0.95
         assert figures["ap"] < figures["auc"]
+
+
+def test_photos_reach_another_process_as_a_handful_of_tensors():
+    """A shared tensor is an open file, of which a process may have a thousand; an archive has more photos."""
+    material = labelled_material()
+    assert material.labelled is not None
+    for bank in (material.clean, material.labelled):
+        storages = []
+
+        class Counting(pickle.Pickler):
+            def reducer_override(self, value, kept=storages):
+                if isinstance(value, torch.Tensor):
+                    kept.append(value)
+                return NotImplemented
+
+        stream = io.BytesIO()
+        Counting(stream).dump(bank)
+        assert len(storages) <= 3 < len(bank)
+        again = pickle.loads(stream.getvalue())
+        assert again.names == bank.names
+        if isinstance(bank, PhotoBank):
+            assert all(torch.equal(a, b) for a, b in zip(again.photos, bank.photos, strict=True))
+        else:
+            crops = [b.crops(3, crop_px=32, batch=4, seed=1) for b in (again, bank)]
+            assert torch.equal(crops[0].image, crops[1].image)
+            assert torch.equal(crops[0].mask, crops[1].mask)
