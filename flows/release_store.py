@@ -131,11 +131,16 @@ def _register(
 
 
 def _keep(settings: Settings, card: ReleaseCard) -> None:
-    """Copies the release into the store, its card last, unless it is there."""
+    """Copies the release into the store, its card last, unless it is there; a head it has got since goes there too."""
     store = _store(settings)
     if not store.exists(f"{card.name}/{CARD}"):
-        for name in (*card.files, *card.companions, CARD):
-            store.write_bytes_atomic(f"{card.name}/{name}", (card.folder / name).read_bytes())
+        names = (*card.files, *card.companions, CARD)
+    elif card.companions and store.read_bytes(f"{card.name}/{CARD}") != (card.folder / CARD).read_bytes():
+        names = (*card.companions, CARD)  # the weights are the name's, and stay
+    else:
+        return
+    for name in names:
+        store.write_bytes_atomic(f"{card.name}/{name}", (card.folder / name).read_bytes())
 
 
 def _fetch(settings: Settings, name: str, folder: Path) -> bool:

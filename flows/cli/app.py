@@ -10,7 +10,20 @@ from types import FrameType
 
 import typer
 
-from flows.cli import archive, audit, bench, catalogue, doctor, export, files, keeping, retrain, samples, serve
+from flows.cli import (
+    archive,
+    audit,
+    bench,
+    catalogue,
+    doctor,
+    export,
+    files,
+    keeping,
+    retrain,
+    samples,
+    serve,
+    uncertainty,
+)
 from flows.cli.database import database_app
 from flows.cli.labels import labels_app
 from flows.cli.options import EXIT_CODE_HELP, version_option
@@ -30,7 +43,7 @@ app = typer.Typer(
     epilog=f"Start with: oldphoto sample sample && oldphoto run sample. {EXIT_CODE_HELP}",
 )
 app.callback()(version_option)
-for family in (archive, serve, retrain, files, catalogue, keeping, audit, export, samples, doctor, bench):
+for family in (archive, serve, retrain, files, catalogue, keeping, audit, export, uncertainty, samples, doctor, bench):
     family.add_to(app)
 app.add_typer(database_app, name="db")
 app.add_typer(train_app, name="train")

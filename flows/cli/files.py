@@ -66,13 +66,13 @@ def restore_file(
     extension = _extension(target)
     if settings.mode == "scratches" and extension == "jpg":
         raise UsageError("scratches mode keeps pixels bit for bit and JPEG cannot; write a .png or .tif")
-    _refuse_overwriting(target, reading=[source, mask], overwrite=overwrite)
+    refuse_overwriting(target, reading=[source, mask], overwrite=overwrite)
     if mask_out is not None:
-        _require_png(mask_out)
-        _refuse_overwriting(mask_out, reading=[source, mask, target], overwrite=overwrite)
+        require_png(mask_out)
+        refuse_overwriting(mask_out, reading=[source, mask, target], overwrite=overwrite)
     if uncertainty_out is not None:
-        _require_png(uncertainty_out)
-        _refuse_overwriting(uncertainty_out, reading=[source, mask, target, mask_out], overwrite=overwrite)
+        require_png(uncertainty_out)
+        refuse_overwriting(uncertainty_out, reading=[source, mask, target, mask_out], overwrite=overwrite)
 
     from flows.derivatives import chunks_of, new_file, write_restored
     from flows.run_records import agent
@@ -81,7 +81,7 @@ def restore_file(
     from oldphoto_core.releases.uncertainty import require_uncertainty
     from oldphoto_core.restoration.pages import restore_image
     from oldphoto_core.restoration.scan_restoration import Wanted
-    from oldphoto_core.restoration.uncertainty import uncertainty_of
+    from oldphoto_core.restoration.uncertainty import restored_pages, uncertainty_of
     from oldphoto_core.scan import ArrayScan
     from oldphoto_core.xmp import DerivativeStatement
     from storage.keys import sha256_hex
@@ -123,7 +123,8 @@ def restore_file(
         if uncertainty_out is not None:
             made_map = files.enter_context(new_file())
             device = restorer.device
-            write_png(made_map, uncertainty_of(restorer.release, photo, result, device=device, files=files))
+            pages = restored_pages(photo, result)
+            write_png(made_map, uncertainty_of(restorer.release, pages, device=device, files=files))
             write_atomically(uncertainty_out, chunks_of(made_map), overwrite=overwrite)
     report = result.report
     outcome = "left unchanged" if report.left_alone else "restored"
@@ -144,8 +145,8 @@ def detect(
 ) -> None:
     """Find scratches, spots and tears in one photo."""
     settings = Settings.load(home, **given(release=release, device=device, tile_px=tile_px))
-    _require_png(mask)
-    _refuse_overwriting(mask, reading=[source], overwrite=overwrite)
+    require_png(mask)
+    refuse_overwriting(mask, reading=[source], overwrite=overwrite)
 
     from flows.derivatives import chunks_of, new_file
     from oldphoto_core.previews import write_mask_png
@@ -175,12 +176,12 @@ def _extension(path: Path) -> Extension:
         raise UsageError(f"{path}: expected a name that ends in .tif, .png or .jpg") from None
 
 
-def _require_png(path: Path) -> None:
+def require_png(path: Path) -> None:
     if path.suffix.lower() != ".png":
         raise UsageError(f"{path}: masks and maps are written as PNG; give it a name that ends in .png")
 
 
-def _refuse_overwriting(target: Path, *, reading: list[Path | None], overwrite: bool) -> None:
+def refuse_overwriting(target: Path, *, reading: list[Path | None], overwrite: bool) -> None:
     """Refuses a target that is one of the files read, by whatever name or link, or that is there already."""
     for path in reading:
         if path is not None and _same_file(target, path):

@@ -94,7 +94,7 @@ class Restorer:
             ConfigError: the device is not there, or cannot compute the release in this precision.
         """
         use_large_pages()
-        chosen = _choose_device(device)
+        chosen = choose_device(device)
         release = load_release(find_release(name_or_path, search=search), device=chosen)
         return cls(release, device=chosen, tile_px=tile_px, precision=precision)
 
@@ -304,7 +304,12 @@ class Restorer:
         return self.begin(scan, wanted, mask=given, join=join, icc_profile=icc, scale=scale)
 
 
-def _choose_device(device: str) -> torch.device:
+def choose_device(device: str) -> torch.device:
+    """Gives the device of this name; `auto` is CUDA where there is one.
+
+    Raises:
+        ConfigError: there is no such device here.
+    """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

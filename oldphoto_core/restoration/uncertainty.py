@@ -6,8 +6,9 @@ that are read with a halo as wide as the head's reach, so that no seam can show.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -76,25 +77,51 @@ def uncertainty_rows(
     return _enlarged(rows, scale, height, width)
 
 
+@dataclass(frozen=True)
+class Restored:
+    """A photo, or a page of one, before and after.
+
+    Attributes:
+        before, after: (H, W) or (H, W, 3) each.
+        mask: (H, W) uint8, the one that was acted on.
+        icc_profile: of both; None: sRGB.
+        scale: that it was repaired at.
+    """
+
+    before: Scan
+    after: Scan
+    mask: Scan
+    icc_profile: bytes | None = None
+    scale: int = 1
+
+
+def restored_pages(photo: OpenedImage, result: ScanResult) -> tuple[Restored, ...]:
+    """Gives a photo's pages beside what came of them; of a photo without pages that is one."""
+    pairs = zip(photo.pages or (photo,), result.pages or (result,), strict=True)
+    return tuple(
+        Restored(page.scan, done.image, done.mask, page.icc_profile, done.report.working_scale) for page, done in pairs
+    )
+
+
 def uncertainty_of(
-    release: LoadedRelease, photo: OpenedImage, result: ScanResult, *, device: torch.device | str, files: ExitStack
+    release: LoadedRelease, pages: Sequence[Restored], *, device: torch.device | str, files: ExitStack
 ) -> Scan:
     """Gives the map of a restored photo, (H, W) uint16, `CODES_A_LEVEL` to a level; pages lie below each other.
 
     Args:
         release: whose restoration it is.
-        photo: as it was opened.
-        result: what came of it.
+        pages: of the photo, one or more.
         device: where the head computes.
         files: lets go of the map.
     """
     maps: list[Scan] = []
-    for page, done in zip(photo.pages or (photo,), result.pages or (result,), strict=True):
-        colour = WorkingColour.of(page.icc_profile, channels=1 if len(page.scan.shape) == 2 else 3)
-        spool = RowSpool(page.scan.shape[:2], np.uint16)
+    for page in pages:
+        colour = WorkingColour.of(page.icc_profile, channels=1 if len(page.before.shape) == 2 else 3)
+        spool = RowSpool(page.before.shape[:2], np.uint16)
         files.callback(spool.close)
-        scale = done.report.working_scale
-        rows = uncertainty_rows(release, page.scan, done.image, done.mask, colour, scale=scale, device=device)
+        rows = uncertainty_rows(
+            release, page.before, page.after, page.mask, colour, scale=page.scale, device=device
+        )
         for _, levels in rows:
             spool.append(np.rint(np.clip(levels, 0, 255) * CODES_A_LEVEL).astype(np.uint16))
         maps.append(spool)
