@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -24,8 +23,7 @@ from numpy.typing import NDArray
 
 from oldphoto_core.errors import ConfigError, CoreError
 from oldphoto_core.evaluation.detection import ScoreHistogram
-from oldphoto_core.evaluation.held_out import read_photo
-from oldphoto_core.evaluation.painted_kinds import KINDS, Painter
+from oldphoto_core.evaluation.painted_kinds import KINDS, painted_sets
 from oldphoto_core.evaluation.sheet import overlay_mask, picture_grid, save_picture
 from oldphoto_core.releases.bundle import load_release, save_release
 from oldphoto_core.releases.card import ReleaseCard, find_release
@@ -36,7 +34,7 @@ from oldphoto_core.training.judging import detection_summary, own_set, photos_hi
 from oldphoto_core.training.labelled import LabelledBank
 from oldphoto_core.training.loop import RunOptions, placed
 from oldphoto_core.training.material import Material
-from oldphoto_core.training.material_folder import LabelledPhoto, reduced
+from oldphoto_core.training.material_folder import LabelledPhoto
 from oldphoto_core.training.retraining import begin_run, train_stage
 from oldphoto_core.training.schedule import Budget
 from oldphoto_core.training.stages import train_detector
@@ -44,8 +42,6 @@ from oldphoto_core.training.stages import train_detector
 LEAST_GAIN, MOST_LOSS = 0.05, 0.01
 RESAMPLES = 1000
 SHEET_ROWS = 8
-SMALLEST_PX = 200
-"""Photos with a shorter side are left out."""
 
 
 @dataclass(frozen=True)
@@ -97,39 +93,6 @@ def without_kind(material: Material, kind: str) -> Material:
         degradation=reduce(material.degradation),
         degradation_held_out=reduce(material.degradation_held_out),
     )
-
-
-def painted_sets(
-    photos: Sequence[Path], kind: str, *, labelled: int, validation: int, test: int, textures: Path | None, seed: int
-) -> dict[str, list[LabelledPhoto]]:
-    """Gives `train`, `validation` and `test` photos with the kind on them, and `others`: test photos with other kinds.
-
-    Raises:
-        ConfigError: there are too few photos.
-    """
-    chosen = sorted(photos, key=lambda p: hashlib.sha256(f"{seed}/{p.name}".encode()).digest())
-    shown = [(path.name, reduced(read_photo(path))) for path in chosen[: labelled + validation + test + 60]]
-    shown = [(name, photo) for name, photo in shown if min(photo.shape[:2]) >= SMALLEST_PX]
-    if len(shown) < labelled + validation + 10:
-        raise ConfigError(
-            f"{len(shown)} old photos of {SMALLEST_PX} px or more; expected at least {labelled + validation + 10}"
-        )
-    painter = Painter([kind], textures=textures)
-    others = [name for name in KINDS if name not in (kind, "film-dust") and name not in _alike(kind)]
-    other = Painter(others)
-    last = labelled + validation
-    painted = [painter.paint(name, photo, (seed, k)) for k, (name, photo) in enumerate(shown[: last + test])]
-    return {
-        "train": painted[:labelled],
-        "validation": painted[labelled:last],
-        "test": painted[last:],
-        "others": [other.paint(n, p, (seed, 10**6 + k)) for k, (n, p) in enumerate(shown[last : last + test])],
-    }
-
-
-def _alike(kind: str) -> set[str]:
-    """Kinds that the recipe draws by the same means: a detector that was not shown one was not shown the other."""
-    return {name for name, other in KINDS.items() if set(other.recipe) & set(KINDS[kind].recipe)}
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:

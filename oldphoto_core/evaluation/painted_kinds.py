@@ -5,6 +5,7 @@ The damage is of the second generator, which nothing is trained on, or of dust t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,17 @@ from numpy.typing import NDArray
 
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.evaluation import second_marks, second_wear
+from oldphoto_core.evaluation.held_out import read_photo
 from oldphoto_core.evaluation.second_fields import Field, Picture
 from oldphoto_core.evaluation.second_generator import IGNORED_OPACITY, LEAST_CHANGE, MASK_OPACITY
 from oldphoto_core.evaluation.second_marks import Layer, mark_colour
 from oldphoto_core.evaluation.second_wear import Wear
-from oldphoto_core.training.material_folder import LabelledPhoto
+from oldphoto_core.training.material_folder import LabelledPhoto, reduced
 
 Draw = Callable[..., Layer | Wear]
+
+SMALLEST_PX = 200
+"""Photos with a shorter side are left out."""
 
 
 @dataclass(frozen=True)
@@ -113,3 +118,36 @@ class Painter:
         top, left = (int(rng.integers(have - side + 1)) for side, have in zip(size, tiled.shape, strict=True))
         opacity = tiled[top : top + size[0], left : left + size[1]].astype(np.float32) / 255 * rng.uniform(0.6, 1.0)
         return Layer(opacity, mark_colour(rng, dark=rng.random() < 0.3, grey=grey))
+
+
+def painted_sets(
+    photos: Sequence[Path], kind: str, *, labelled: int, validation: int, test: int, textures: Path | None, seed: int
+) -> dict[str, list[LabelledPhoto]]:
+    """Gives `train`, `validation` and `test` photos with the kind on them, and `others`: test photos with other kinds.
+
+    Raises:
+        ConfigError: there are too few photos.
+    """
+    chosen = sorted(photos, key=lambda p: hashlib.sha256(f"{seed}/{p.name}".encode()).digest())
+    shown = [(path.name, reduced(read_photo(path))) for path in chosen[: labelled + validation + test + 60]]
+    shown = [(name, photo) for name, photo in shown if min(photo.shape[:2]) >= SMALLEST_PX]
+    if len(shown) < labelled + validation + 10:
+        raise ConfigError(
+            f"{len(shown)} old photos of {SMALLEST_PX} px or more; expected at least {labelled + validation + 10}"
+        )
+    painter = Painter([kind], textures=textures)
+    others = [name for name in KINDS if name not in (kind, "film-dust") and name not in _alike(kind)]
+    other = Painter(others)
+    last = labelled + validation
+    painted = [painter.paint(name, photo, (seed, k)) for k, (name, photo) in enumerate(shown[: last + test])]
+    return {
+        "train": painted[:labelled],
+        "validation": painted[labelled:last],
+        "test": painted[last:],
+        "others": [other.paint(n, p, (seed, 10**6 + k)) for k, (n, p) in enumerate(shown[last : last + test])],
+    }
+
+
+def _alike(kind: str) -> set[str]:
+    """Kinds that the recipe draws by the same means: a detector that was not shown one was not shown the other."""
+    return {name for name, other in KINDS.items() if set(other.recipe) & set(KINDS[kind].recipe)}

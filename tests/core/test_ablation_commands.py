@@ -11,7 +11,7 @@ import pytest
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.evaluation import alignment, fine_tuning
 from oldphoto_core.evaluation.detection import ScoreHistogram
-from oldphoto_core.evaluation.painted_kinds import KINDS, Painter
+from oldphoto_core.evaluation.painted_kinds import KINDS, Painter, painted_sets
 from oldphoto_core.evaluation.sheet import save_picture
 from oldphoto_core.training.data import resize
 from oldphoto_core.training.schedule import seeded
@@ -97,7 +97,7 @@ def test_the_worth_of_labels_is_measured_on_photos_that_were_not_trained_on(fold
     assert "| this kind | 10 |" in (tmp_path / "fine_tuning.md").read_text()
     names = {
         name: {p.name for p in photos}
-        for name, photos in fine_tuning.painted_sets(
+        for name, photos in painted_sets(
             sorted((folders / "old").iterdir()), "tape", labelled=3, validation=2, test=10, textures=None, seed=0
         ).items()
     }
