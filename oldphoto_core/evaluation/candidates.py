@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from oldphoto_core.errors import ConfigError
@@ -81,7 +82,7 @@ def judge_candidate(
     figures: list[dict[str, float]] = []
     columns: list[list[NDArray[np.generic]]] = [list(old[:SHEET_ROWS])]
     for number, card in enumerate((active, candidate)):
-        restorer = Restorer(load_release(card, device=device), device=_device(device))
+        restorer = Restorer(load_release(card, device=device), device=torch.device(device))
         found = _detection(restorer, marked) | _clean_figures(restorer, clean)
         for generator, photos in pairs.items():
             found |= {f"{generator}/{name}": value for name, value in _pair_figures(restorer, photos).items()}
@@ -170,9 +171,3 @@ def _middle(photo: Photo, most: int) -> Photo:
     height, width = photo.shape[:2]
     top, left = max(0, (height - most) // 2), max(0, (width - most) // 2)
     return np.ascontiguousarray(photo[top : top + most, left : left + most])
-
-
-def _device(name: str):
-    import torch
-
-    return torch.device(name)
