@@ -11,7 +11,8 @@ from flows.settings_form import SettingsForm, given_settings
 from flows.training.concluding import conclude, given_up_on_fault
 from flows.training.opening import OpenRetraining, Wish, open_retraining
 from flows.training.plan import TrainingPlan
-from flows.training.stage import StageJob, metrics_of, train_stage
+from flows.training.results import metrics_of
+from flows.training.stage import StageJob, train_stage
 from flows.training.summary import RetrainSummary
 from storage.catalog.catalogue import Catalogue
 

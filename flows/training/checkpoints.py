@@ -118,6 +118,8 @@ def lay_weights(store: ObjectStore, key: str, run: Path) -> None:
 
 def training_keys(store: ObjectStore, retrain_id: str | None = None) -> Iterator[str]:
     """Every key of training in the store, of one retraining or all."""
+    if store.root is not None and not store.root.is_dir():  # nothing was kept in this home yet
+        return
     prefix = ROOT if retrain_id is None else f"{ROOT}{retrain_id}/"
     yield from (entry.key for entry in store.list() if entry.key.startswith(prefix))
 

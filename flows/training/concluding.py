@@ -22,19 +22,12 @@ from flows.run_records import agent, code_version
 from flows.settings import Settings
 from flows.training.artifacts import headline, show_verdict
 from flows.training.checkpoints import keep_file, keep_weights, releases_store
+from flows.training.devices import training_device
 from flows.training.opening import OpenRetraining, sweep
 from flows.training.plan import TrainingPlan
 from flows.training.report import write_training_report
-from flows.training.stage import (
-    StageJob,
-    kept_result,
-    lay_out_run,
-    material,
-    metrics_of,
-    prepare,
-    training_device,
-    work_folder,
-)
+from flows.training.results import kept_result, metrics_of
+from flows.training.stage import StageJob, lay_out_run, material, prepare, work_folder
 from flows.training.summary import RetrainSummary
 from flows.training.telling import tell
 from flows.training.verdict import BESIDE, Verdict

@@ -5,8 +5,6 @@ torch is loaded here, in the flow's own process, so that whoever kills the flow 
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,18 +22,19 @@ from flows.training.artifacts import show_stage, training_bar
 from flows.training.checkpoints import (
     fetch_checkpoints,
     keep_checkpoint,
-    keep_file,
     lay_weights,
     releases_store,
     weights_keys,
 )
 from flows.training.clean_photos import fetched, fetched_photos, is_there
+from flows.training.devices import device_name, training_device
 from flows.training.opening import LEASE
 from flows.training.plan import STAGES, TITLES, TrainingPlan
 from flows.training.prepare import Prepared, prepare_material
+from flows.training.results import keep_result, kept_result, shown_files
 from flows.training.telling import tell
 from storage.catalog.catalogue import Catalogue
-from storage.errors import CatalogueError, ObjectStoreError, StoreUnavailable
+from storage.errors import CatalogueError, StoreUnavailable
 from storage.objects import ObjectStore
 from storage.snapshots import read_snapshot
 
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
     from oldphoto_core.training.material import Material
     from oldphoto_core.training.retraining import StageOutcome
 
-RESULT = "result.json"
-"""A stage's figures and the keys of its files, in the store; written last: where it stands, the stage is finished."""
 
 
 _TOY_MATERIAL = {"judged_photos": 4, "judged_px": 64}
@@ -108,7 +105,9 @@ def train_stage(job: StageJob) -> dict[str, Any]:
         raise RunInterrupted(
             f"stopped at a checkpoint of {job.stage}, step {outcome.step:,}; `oldphoto retrain` goes on from there"
         )
-    result = keep_result(job, run, outcome, prepared)
+    result = keep_result(
+        job.store, job.plan, job.stage, run, outcome, prepared, device=device_name(job.settings)
+    )
     show_stage(job.stage, result, [path for path in shown_files(outcome) if path.suffix == ".png"])
     return result
 
@@ -217,61 +216,3 @@ class _Saved:
             if time.monotonic() - self.warned_at > 60:
                 tell(f"the checkpoint of {job.stage} is only on this machine: {error}")
                 self.warned_at = time.monotonic()
-
-
-def training_device(settings: Settings) -> str:
-    """The device of the settings; `auto` is a GPU where there is one."""
-    if settings.training_device != "auto":
-        return settings.training_device
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def keep_result(job: StageJob, run: Path, outcome: StageOutcome, prepared: Prepared) -> dict[str, Any]:
-    """Puts what the stage shows into the store, its result last, and gives that."""
-    from oldphoto_core.training.retraining import stage_folders
-
-    for name in stage_folders(job.stage):  # with the report, which the last checkpoint came before
-        keep_checkpoint(job.store, job.plan.retrain_id, job.stage, run / name)
-    files = {path.relative_to(run).as_posix().replace("/", "-"): path for path in shown_files(outcome)}
-    kept = {
-        name: keep_file(job.store, job.plan.retrain_id, job.stage, name, path.read_bytes())
-        for name, path in files.items()
-    }
-    result = {
-        "stage": job.stage, "steps": outcome.step, "seconds": round(outcome.elapsed_s, 1),
-        "before": _finite(outcome.figures_before), "after": _finite(outcome.figures),
-        "labelled": prepared.labelled, "old": prepared.old, "files": kept,
-        "left_out": [[one.source_key, one.reason] for one in prepared.left_out],
-    }  # fmt: skip
-    data = json.dumps(result, indent=1, sort_keys=True).encode()
-    keep_file(job.store, job.plan.retrain_id, job.stage, RESULT, data)
-    return result
-
-
-def shown_files(outcome: StageOutcome) -> list[Path]:
-    """Files of a stage that stay: samples, curves to look at and to compute with, its table."""
-    files = [outcome.sheet_path, *outcome.pictures, *outcome.curves_paths, outcome.report_path]
-    return [path for path in files if path is not None and path.is_file()]
-
-
-def _finite(figures: Mapping[str, float]) -> dict[str, float | None]:
-    """Figures as JSON has them."""
-    return {name: float(value) if math.isfinite(value) else None for name, value in figures.items()}
-
-
-def metrics_of(result: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """What the catalogue keeps of a stage's result: its figures, and the key of its curves."""
-    kept = {name: result[name] for name in ("before", "after", "steps", "seconds", "labelled", "old", "left_out")}
-    curves = [key for key in result["files"].values() if key.endswith("curves.parquet")]
-    return kept, curves[0] if curves else None
-
-
-def kept_result(store: ObjectStore, plan: TrainingPlan, stage: str) -> dict[str, Any] | None:
-    """What a finished stage left in the store; None where it is not finished."""
-    key = f"training/{plan.retrain_id}/{stage}/{RESULT}"
-    try:
-        return json.loads(store.read_bytes(key)) if store.exists(key) else None
-    except ObjectStoreError as error:
-        raise StoreUnavailable(f"{store.object_url(key)} cannot be read: {error}", url=store.url, key=key) from error

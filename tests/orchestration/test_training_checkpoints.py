@@ -88,6 +88,11 @@ def test_sweeping_leaves_what_goes_on_and_what_a_finished_one_shows(store: Objec
     ]
 
 
+def test_a_home_that_kept_nothing_yet_has_nothing_to_sweep(store: ObjectStore) -> None:
+    assert sweep_checkpoints(store, going_on=set(), known=set()) == 0
+    assert not store.local_path("training").exists()  # type: ignore[union-attr]
+
+
 def test_networks_without_a_release_are_kept_and_laid_into_another_run(store: ObjectStore, tmp_path: Path) -> None:
     keep_weights(store, "r1", "vaes", stage_folder(tmp_path / "run", "vae_x", 7))
     assert sweep_checkpoints(store, going_on=set(), known={"r1"}) == 0
