@@ -40,8 +40,8 @@ _NONE = {"latent_adversary": 0.0, "pooled_adversary": 0.0}
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "without": _NONE,
     "with": {},
-    "patch critic alone": {"pooled_adversary": 0.0},
-    "pooled critic alone": {"latent_adversary": 0.0},
+    "patch critic": {"pooled_adversary": 0.0, "latent_adversary": 0.05},
+    "both critics": {"latent_adversary": 0.05},
     "unmatched crops": {"matched": 1},
     "without KL": _NONE | {"alpha": 1e9},
     "not shared": _NONE,

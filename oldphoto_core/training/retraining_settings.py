@@ -19,9 +19,12 @@ _SETTINGS = {"detector": DetectorSettings, "vaes": VaeSettings, "translation": T
 
 _RETRAIN: Mapping[str, Mapping[str, Any]] = {
     "detector": {"rate": 2e-4, "distil": 0.3, "frozen_statistics": True},
-    "vaes": {"rate": 5e-4, "kl_warm_up": 0.0, "latent_from": 0.05, "encoder_until": 0.6, "pooled_adversary": 0.06},
+    "vaes": {
+        "rate": 5e-4, "kl_warm_up": 0.0, "latent_from": 0.05, "encoder_until": 0.6, "latent_adversary": 0.0,
+        "pooled_adversary": 0.06,
+    },
     "translation": {"rate": 3e-4},
-}
+}  # fmt: skip
 """Over the preset's own: a lower rate; nothing forgotten; KL has come in already; the latent discriminators have
 something to learn from the start, and the decoder catches up with what they made of the encoder."""
 
