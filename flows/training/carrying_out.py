@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from flows.errors import UsageError
 from flows.run_records import agent
 from flows.settings import Settings
 from flows.settings_form import SettingsForm, given_settings
@@ -51,11 +52,17 @@ def train_alone(
 def train_part(
     stage: str, home: str | None, settings: SettingsForm | None, retrain_id: str, run_id: str | None
 ) -> RetrainSummary:
-    """A stage of a retraining that another run carries out."""
+    """A stage of a retraining that another run carries out, which holds the lease.
+
+    Raises:
+        UsageError: no run is named.
+    """
+    if run_id is None:
+        raise UsageError(f"retraining {retrain_id} is gone on with by the flow `retrain`; leave retrain_id empty here")
     chosen = Settings.load(home, **given_settings(settings))
     with Catalogue.open(chosen.catalogue_url, create=False) as catalogue:
         plan = TrainingPlan.of(catalogue.training_runs(retrain_id)[0].configuration)
-        result = train_and_record(catalogue, StageJob(chosen, plan, stage, holder=run_id or ""))
+        result = train_and_record(catalogue, StageJob(chosen, plan, stage, holder=run_id))
     return RetrainSummary(
         outcome="trained", retrain_id=retrain_id, parent=plan.parent, labels=result["labelled"],
         photos=result["labelled"] + result["old"], figures={stage: result["after"]},

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from flows.dry_run import catalogue_as_it_is
 from flows.errors import UsageError
+from flows.file_locks import is_locked
 from flows.release_store import release_without_catalogue
 from flows.settings import Settings
 from flows.training.opening import LEASE, Standing, Wish, unfinished_plan
 from flows.training.plan import TrainingPlan
 from flows.wording import counted
+from storage.catalog.catalogue import Catalogue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,7 @@ def retrain_dry_run(settings: Settings, wish: Wish) -> RetrainDryRun:
     with catalogue_as_it_is(settings) as catalogue:
         if catalogue is None:
             raise UsageError(f"nothing is ingested in {settings.home} yet; run `oldphoto ingest FOLDER` first")
-        now = Standing(catalogue.labels_untried(), unfinished_plan(catalogue), catalogue.lease_holder(LEASE))
+        now = Standing(catalogue.labels_untried(), unfinished_plan(catalogue), _holder(catalogue, settings))
         photos = catalogue.object_counts()["registered"]
         labels = len(catalogue.latest_labels())
         plan = now.unfinished or None
@@ -77,6 +79,13 @@ def retrain_dry_run(settings: Settings, wish: Wish) -> RetrainDryRun:
         clean=plan.photos if plan else settings.training_photos,
         words=(refusal.note or refusal.outcome) if refusal else _would(plan, now.waiting),
     )
+
+
+def _holder(catalogue: Catalogue, settings: Settings) -> str | None:
+    """The living holder of the lease: a run that died on this machine counts as none, as it will when one begins."""
+    holder = catalogue.lease_holder(LEASE)
+    lock = settings.layout.work / "runs" / f"{holder}.lock"
+    return None if lock.exists() and not is_locked(lock) else holder
 
 
 def _budget(settings: Settings, wish: Wish) -> str:

@@ -61,7 +61,9 @@ def test_a_home_without_a_catalogue_is_told_what_to_do_first(home: Path, capfd: 
     assert not home.exists()
 
 
-def test_ctrl_c_ends_at_a_checkpoint_and_says_how_to_go_on(museum: Museum, tmp_path: Path) -> None:
+def test_ctrl_c_ends_at_a_checkpoint_and_says_how_to_go_on(
+    museum: Museum, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     mine = copied(museum, tmp_path)
     process = spawn(
         "flows.cli.app", "retrain", "--steps", "100000", "--home", mine.home, log_path=tmp_path / "said.log",
@@ -79,6 +81,10 @@ def test_ctrl_c_ends_at_a_checkpoint_and_says_how_to_go_on(museum: Museum, tmp_p
     assert any("/detector/checkpoint/detector-" in key for key in mine.trained_objects())
     assert {row[0] for row in mine.ask("SELECT status FROM training_run")} == {"running"}
     assert mine.ask("SELECT * FROM lease") == []
+    with environment_of(mine):
+        capfd.readouterr()
+        assert run_command(["retrain", "--dry-run", "--home", str(mine.home)]) == 0
+    assert "would be gone on with" in capfd.readouterr().out
 
 
 def test_vaes_by_themselves_wait_for_a_translation_that_is_trained_on_them(museum: Museum, tmp_path: Path) -> None:
