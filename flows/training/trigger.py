@@ -11,9 +11,11 @@ from uuid import UUID
 
 from prefect import flow
 
+from flows.errors import UsageError
 from flows.settings import Settings
 from flows.settings_form import SettingsForm, given_settings
 from flows.training.automation import DEPLOYMENT
+from flows.training.clean_photos import require_clean_photos
 from flows.training.opening import Wish, standing
 from flows.training.retrain import retrain
 from flows.training.summary import RetrainSummary
@@ -52,9 +54,15 @@ def check(settings: Settings) -> RetrainSummary:
             now = standing(catalogue, settings)
     except CatalogueMissing:
         return RetrainSummary(outcome="nothing to do", note=f"nothing is ingested in {settings.home} yet")
-    refusal = now.refusal(settings, Wish())
-    retrain_id = now.unfinished.retrain_id if now.unfinished else None
-    return refusal or RetrainSummary(outcome="ready", waiting=now.waiting, retrain_id=retrain_id)
+    if (refusal := now.refusal(settings, Wish())) is not None:
+        return refusal
+    if now.unfinished is not None:
+        return RetrainSummary(outcome="ready", waiting=now.waiting, retrain_id=now.unfinished.retrain_id)
+    try:
+        require_clean_photos(settings)
+    except UsageError as missing:  # told each hour, and no run fails for it
+        return RetrainSummary(outcome="nothing to do", waiting=now.waiting, note=str(missing))
+    return RetrainSummary(outcome="ready", waiting=now.waiting)
 
 
 def _run_deployment(name: str, settings: Settings, given: dict[str, object]) -> UUID | None:

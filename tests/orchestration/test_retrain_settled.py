@@ -9,10 +9,12 @@ import pytest
 
 from flows.release_store import register_trained
 from flows.run_records import OpenRun
+from flows.settings import Settings
 from flows.training.carrying_out import carry_out
 from flows.training.concluding import settle
 from flows.training.opening import OpenRetraining, Wish
 from flows.training.plan import TrainingPlan
+from flows.training.trigger import check
 from flows.training.verdict import Verdict
 from oldphoto_core.errors import TrainingError
 from oldphoto_core.evaluation.judgement import Judgement
@@ -145,6 +147,16 @@ def test_a_fault_ends_a_retraining_for_good_and_a_store_that_is_away_does_not(mu
         again = carry_out(mine.settings(), Wish(), fails_with(AssertionError("is not reached")))
     assert again.outcome == "nothing to do", "not tried again for ever"
     assert mine.ask("SELECT * FROM lease") == []
+
+
+def test_the_hourly_check_tells_what_is_missing_and_fails_no_run_for_it(museum: Museum, tmp_path: Path) -> None:
+    mine = copied(museum, tmp_path)
+    assert check(mine.settings()).outcome == "ready"
+    with environment_of(mine, OLDPHOTO_TRAINING_PHOTOS=""):
+        found = check(Settings.load(mine.home))
+        assert (found.outcome, found.waiting > 5) == ("nothing to do", True)
+        assert "OLDPHOTO_TRAINING_PHOTOS" in str(found.note)
+        assert check(Settings.load(tmp_path / "nothing")).outcome == "nothing to do"
 
 
 def test_an_unfinished_one_can_be_given_up_for_a_new_one(museum: Museum, tmp_path: Path) -> None:
