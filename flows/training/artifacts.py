@@ -87,7 +87,7 @@ def show_verdict(summary: RetrainSummary, verdict: Verdict) -> None:
             key="retrain-comparison", description=f"{verdict.candidate} beside {verdict.active}.",
         )  # fmt: skip
         create_table_artifact(
-            [{"rule": rule.rule, "needed": shown(rule.needed), "found": shown(rule.found),
+            [{"rule": rule.rule, "figure": rule.figure, "needed": shown(rule.needed), "found": shown(rule.found),
               "holds": "yes" if rule.passed else "no"} for rule in verdict.rules],
             key="retrain-rules", description="The rules of promotion.",
         )  # fmt: skip

@@ -10,6 +10,7 @@ from flows.artifacts import time_left
 from flows.settings import Settings
 from flows.training.artifacts import headline, shown
 from flows.training.checkpoints import keep_file, releases_store
+from flows.training.figure_words import figure_words
 from flows.training.plan import TITLES, TrainingPlan
 from flows.training.summary import RetrainSummary
 from flows.training.verdict import BESIDE, Verdict
@@ -54,8 +55,11 @@ def write_training_report(
         active=verdict.active,
         facts=_facts(plan, summary),
         reasons=summary.reasons,
-        rules=[RuleResult(rule.rule, shown(rule.needed), shown(rule.found), rule.passed) for rule in verdict.rules],
-        comparison=[(name, shown(active), shown(candidate)) for name, active, candidate in verdict.comparison()],
+        rules=[
+            RuleResult(f"{rule.rule} ({figure_words(rule.figure)})", shown(rule.needed), shown(rule.found), rule.passed)
+            for rule in verdict.rules
+        ],
+        comparison=[(figure_words(name), shown(old), shown(new)) for name, old, new in verdict.comparison()],
         stages=stages,
         beside=_beside(store, plan, folder),
         left_out=summary.left_out,
@@ -93,7 +97,7 @@ def _title(name: str) -> str:
 
 def _before_and_after(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     names = dict.fromkeys([*result["before"], *result["after"]])
-    return [(name, shown(result["before"].get(name)), shown(result["after"].get(name))) for name in names]
+    return [(figure_words(name), shown(result["before"].get(name)), shown(result["after"].get(name))) for name in names]
 
 
 def _facts(plan: TrainingPlan, summary: RetrainSummary) -> dict[str, str]:

@@ -20,6 +20,7 @@ class Rule:
     """One rule: what was needed and found, numbers or words."""
 
     rule: str
+    figure: str
     needed: Any
     found: Any
     passed: bool
@@ -49,7 +50,7 @@ class Verdict:
         """What core measured and decided."""
         figures = judgement.as_json()["figures"]
         rules = [
-            Rule(f"{check.rule}: {check.figure}", check.needed if math.isfinite(check.needed) else None,
+            Rule(check.rule, check.figure, check.needed if math.isfinite(check.needed) else None,
                  check.candidate, check.passed)
             for check in decision.checks
         ]  # fmt: skip
@@ -69,7 +70,11 @@ class Verdict:
             "beside": self.active,
             "promote": self.promote,
             "reasons": list(self.reasons),
-            "rules": [vars(rule) for rule in self.rules],
+            "rules": [
+                {"rule": f"{rule.rule}: {rule.figure}", "needed": rule.needed, "found": rule.found,
+                 "passed": rule.passed}
+                for rule in self.rules
+            ],
             "photos": dict(self.photos),
             "figures": {"active": dict(self.of_active), "candidate": dict(self.of_candidate)},
-        }
+        }  # fmt: skip
