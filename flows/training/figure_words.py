@@ -4,8 +4,8 @@ from __future__ import annotations
 
 _WHERE = {
     "labelled": "labelled photos",
-    "own": "damage of the training's own kinds",
-    "first": "damage of the training's own kinds",
+    "own": "damage as training draws it",
+    "first": "damage as training draws it",
     "second": "damage drawn by another hand",
     "clean": "clean photos",
     "old": "real photos",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.training.figure_words import figure_words
 from flows.training.opening import LEASE
 from flows.training.retrain import retrain
 from flows.training.summary import RetrainSummary
@@ -93,6 +94,11 @@ def test_its_page_stands_alone_and_lies_in_the_store_too(retrained: tuple[Museum
     page = summary.report_path.read_text()
     assert str(summary.candidate) in page and "data:image/png" in page
     assert "http://" not in page and "https://" not in page
+    told = [*summary.figures["verdict"]["figures"]["active"], *summary.figures["detector"]["after"]]
+    told += [*summary.figures["vaes"]["after"], *summary.figures["translation"]["after"]]
+    for name in told:  # in words that a person reads
+        assert figure_words(name).partition(":")[0] != name.partition("/")[0], f"{name} has no words yet"
+        assert figure_words(name) in page
     key = f"training/{summary.retrain_id}/translation/index.html"
     assert (museum.home / "releases" / key).read_text() == page
     assert (summary.report_path.parent / "detector-curves.png").stat().st_size > 1000
