@@ -127,19 +127,19 @@ def open_retraining(settings: Settings, wish: Wish) -> Iterator[OpenRetraining]:
     """The retraining to carry out, under its lease, in a run of its own; where nothing is to be done, no run is made.
 
     Raises:
-        UsageError: no clean photos are set, or no photo is registered.
+        UsageError: no clean photos are set, or nothing was ever ingested.
+        storage.errors.SnapshotError: there is no photo to learn from.
     """
     if (refusal := _refusal(settings, wish)) is not None:
         _tell(refusal)
         yield OpenRetraining(None, settings, None, refusal)
         return
     with recorded_run(settings, kind="retrain", title="retraining") as run, _leases(run, settings) as leases:
-        if LEASE not in run.catalogue.acquire_lease([LEASE], holder=run.run_id, ttl_s=settings.lease_s):
-            busy = standing(run.catalogue, settings).refusal(settings, wish)
-            assert busy is not None
-            run.summary = busy
-            _tell(busy)
-            yield OpenRetraining(run, settings, None, busy)
+        refusal = _refusal_under_lease(run, settings, wish)
+        if refusal is not None:
+            run.summary = refusal
+            _tell(refusal)
+            yield OpenRetraining(run, settings, None, refusal)
             return
         leases.hold(LEASE)
         work = OpenRetraining(run, settings, taken_up_or_begun(run, settings, wish))
@@ -183,8 +183,6 @@ def begin(run: OpenRun, settings: Settings, wish: Wish) -> TrainingPlan:
     from storage.snapshots import make_snapshot
 
     snapshot = make_snapshot(run.catalogue, manifests, most_unlabelled=settings.training_unlabelled)
-    if not snapshot.photo_count:
-        raise UsageError("no photo is registered that could be trained on; run `oldphoto ingest FOLDER` first")
     retrain_id = new_run_id()
     steps = wish.steps if wish.steps or wish.minutes else settings.training_steps
     tell(
@@ -244,6 +242,16 @@ def _refusal(settings: Settings, wish: Wish) -> RetrainSummary | None:
     if refusal is None and (now.unfinished is None or wish.fresh):
         require_clean_photos(settings)
     return refusal
+
+
+def _refusal_under_lease(run: OpenRun, settings: Settings, wish: Wish) -> RetrainSummary | None:
+    """Takes the lease, and counts again: another run may have learned from the labels since we looked."""
+    if LEASE in run.catalogue.acquire_lease([LEASE], holder=run.run_id, ttl_s=settings.lease_s):
+        now = Standing(run.catalogue.labels_untried(), unfinished_plan(run.catalogue), None)
+        return now.refusal(settings, wish)
+    return standing(run.catalogue, settings).refusal(settings, wish) or RetrainSummary(
+        outcome="busy", note="another run was retraining until a moment ago; this one ends"
+    )
 
 
 def _leases(run: OpenRun, settings: Settings) -> WorkLeases:

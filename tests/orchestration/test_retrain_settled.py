@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flows.release_store import register_trained
 from flows.run_records import OpenRun
 from flows.settings import Settings
+from flows.training import opening
 from flows.training.carrying_out import carry_out
 from flows.training.concluding import settle
 from flows.training.opening import OpenRetraining, Wish
@@ -22,6 +24,9 @@ from oldphoto_core.evaluation.promotion_rules import decide
 from oldphoto_core.releases import find_release
 from storage.catalog.catalogue import Catalogue
 from storage.errors import StoreUnavailable
+from storage.objects import ObjectStore
+from storage.records import TrainingRunRecord
+from storage.snapshots import make_snapshot
 from tests.orchestration.archives import make_tiny_release
 from tests.orchestration.museums import Museum, copied, environment_of, make_museum
 
@@ -146,6 +151,30 @@ def test_a_fault_ends_a_retraining_for_good_and_a_store_that_is_away_does_not(mu
     with environment_of(mine):
         again = carry_out(mine.settings(), Wish(), fails_with(AssertionError("is not reached")))
     assert again.outcome == "nothing to do", "not tried again for ever"
+    assert mine.ask("SELECT * FROM lease") == []
+
+
+def test_labels_that_another_run_learned_from_meanwhile_are_not_learned_from_again(
+    museum: Museum, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looked while they waited, and counts again once it has the lease."""
+    mine = copied(museum, tmp_path)
+    began = opening.recorded_run
+
+    def slow_to_begin(settings: Settings, **given: Any):
+        with Catalogue.open(mine.home / "catalogue.db") as catalogue:
+            snapshot = make_snapshot(catalogue, ObjectStore(mine.home / "manifests"))
+            catalogue.start_training_run(
+                TrainingRunRecord(run_id="other", stage="detector", snapshot_sha256=snapshot.sha256)
+            )
+            catalogue.finish_training_run("other", metrics={})
+        return began(settings, **given)
+
+    monkeypatch.setattr(opening, "recorded_run", slow_to_begin)
+    with environment_of(mine):
+        ended = carry_out(mine.settings(), Wish(), fails_with(AssertionError("is not reached")))
+    assert (ended.outcome, ended.waiting) == ("nothing to do", 0)
+    assert mine.ask("SELECT id FROM training_run") == [("other",)]
     assert mine.ask("SELECT * FROM lease") == []
 
 
