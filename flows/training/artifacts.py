@@ -6,7 +6,6 @@ the log.
 
 from __future__ import annotations
 
-import base64
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,9 +20,6 @@ from flows.training.summary import RetrainSummary
 from flows.training.verdict import Verdict
 
 log = logging.getLogger(__name__)
-
-MOST_PICTURE_BYTES = 2_000_000
-"""A larger picture is not put into Prefect's database; the report has it."""
 
 
 @contextmanager
@@ -60,16 +56,18 @@ def show_stage(stage: str, result: Mapping[str, Any], pictures: Sequence[Path]) 
         return
     from prefect.artifacts import create_image_artifact, create_table_artifact
 
+    from storage.reports.training import picture_uri
+
     try:
         create_table_artifact(
             before_and_after(result["before"], result["after"]), key=f"training-{stage}-figures",
             description=f"{stage}: figures on held-out photos, before and after {result['steps']:,} steps.",
         )  # fmt: skip
         for path in pictures:
-            if path.stat().st_size <= MOST_PICTURE_BYTES:
-                uri = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
-                name = re.sub(r"[^a-z0-9]+", "-", f"{path.parent.name}-{path.stem}".lower())
-                create_image_artifact(uri, key=f"training-{name}", description=f"{path.parent.name}: {path.stem}.")
+            name = re.sub(r"[^a-z0-9]+", "-", f"{path.parent.name}-{path.stem}".lower())
+            create_image_artifact(
+                picture_uri(path.read_bytes()), key=f"training-{name}", description=f"{path.parent.name}: {path.stem}."
+            )
     except Exception as error:
         log.warning("the stage is on record, but not on Prefect's page: %s", error)
 

@@ -6,17 +6,23 @@ Like a run's page it needs nothing else, and a policy allows its own style alone
 from __future__ import annotations
 
 import base64
+import io
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from markupsafe import Markup
+from PIL import Image
 
 from storage.reports.render import page_environment, page_policy, page_source
 from storage.reports.wording import readable_name
 
-MOST_PICTURE_BYTES = 6_000_000
-"""A larger picture is left to its file."""
+KEPT_BYTES = 150_000
+"""A PNG up to this size is shown as it is; a larger one is made smaller, and its file lies beside the page."""
+LONG_SIDE_PX = 1600
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -91,5 +97,24 @@ def render_training_page(page: TrainingPage) -> str:
 
 
 def _shown(shows: str, png: bytes) -> dict[str, Any]:
-    fits = len(png) <= MOST_PICTURE_BYTES
-    return {"shows": shows, "uri": f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}" if fits else None}
+    try:
+        return {"shows": shows, "uri": picture_uri(png)}
+    except OSError as error:
+        _log.warning("report: the picture %r cannot be shown: %s", shows, error)
+        return {"shows": shows, "uri": None}
+
+
+def picture_uri(png: bytes) -> str:
+    """Gives a picture as a `data:` URI: as it is where it is small, else as a JPEG of at most 1,600 pixels in width.
+
+    Raises:
+        OSError: it is no picture.
+    """
+    if len(png) <= KEPT_BYTES:
+        return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+    with Image.open(io.BytesIO(png)) as opened:
+        picture = opened.convert("RGB")
+    picture.thumbnail((LONG_SIDE_PX, 2 * LONG_SIDE_PX), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=82, optimize=True, progressive=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode('ascii')}"

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from dataclasses import replace
 
+import numpy as np
 from PIL import Image
 
-from storage.reports.training import MOST_PICTURE_BYTES, RuleResult, TrainedStage, TrainingPage, render_training_page
+from storage.reports.training import (
+    KEPT_BYTES,
+    LONG_SIDE_PX,
+    RuleResult,
+    TrainedStage,
+    TrainingPage,
+    picture_uri,
+    render_training_page,
+)
 
 
 def png(colour: tuple[int, int, int] = (180, 160, 140)) -> bytes:
@@ -49,6 +59,13 @@ def test_a_promoted_one_gives_its_reasons_as_rules_alone() -> None:
     assert "at least 0.7 needed</li>" not in render_training_page(replace(PAGE, outcome="promoted"))
 
 
-def test_a_picture_that_is_too_large_is_left_to_its_file() -> None:
-    large = replace(PAGE, beside=b"x" * (MOST_PICTURE_BYTES + 1))
-    assert "its file lies with the training run" in render_training_page(large)
+def test_a_large_picture_is_made_smaller_and_a_broken_one_ends_no_page() -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (900, 2400, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).save(out, "PNG")
+    uri = picture_uri(out.getvalue())
+    assert uri.startswith("data:image/jpeg;base64,") and len(uri) < len(out.getvalue()) / 3
+    with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as small:
+        assert small.size == (LONG_SIDE_PX, 600)
+    broken = replace(PAGE, beside=b"x" * (KEPT_BYTES + 1))
+    assert "This picture cannot be shown" in render_training_page(broken)
