@@ -74,6 +74,8 @@ def prepare_material(
             photos then, and the next try goes on.
     """
     whole = folder / PREPARED
+    if _took_out(folder, [row for row in rows if not places.get(row.photo_sha256)]):
+        whole.unlink(missing_ok=True)
     if whole.is_file():
         kept = json.loads(whole.read_text())
         return Prepared(kept["labelled"], kept["old"], tuple(LeftOut(**one) for one in kept["left_out"]))
@@ -90,6 +92,14 @@ def prepare_material(
         progress().say(f"left out of training: {one.source_key}: {one.reason}")
     write_atomically(whole, json.dumps(asdict(made), indent=1).encode(), overwrite=True)
     return made
+
+
+def _took_out(folder: Path, rows: Sequence[SnapshotRow]) -> bool:
+    """Takes photos out again that were laid down and must not be used any more; False where there were none."""
+    laid = [path for row in rows for path in folder.glob(f"*/*/{row.photo_sha256}*")]
+    for path in laid:
+        path.unlink()
+    return bool(laid)
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,16 @@ def test_what_is_withdrawn_since_the_snapshot_is_not_learned_from(archive: Archi
     assert not list(archive.material.rglob("*.png"))
 
 
+def test_what_is_withdrawn_while_a_retraining_lies_is_taken_out_again(archive: Archive) -> None:
+    gone = archive.add("a.png", png(picture(1)), mask=np.ones((72, 96), bool))
+    archive.add("b.png", png(picture(2)))
+    assert archive.prepare() == Prepared(labelled=1, old=1)
+    archive.places.pop(gone)
+    again = archive.prepare()
+    assert (again.labelled, again.old, len(again.left_out)) == (0, 1, 1)
+    assert not list(archive.material.glob(f"*/*/{gone}*"))
+
+
 def test_it_is_done_once_and_gone_on_with(archive: Archive) -> None:
     first = archive.add("a.png", png(picture(1)))
     archive.prepare()
