@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -13,6 +13,9 @@ Image = NDArray[np.uint8]
 
 Mask = NDArray[Any]
 """(H, W); above 0.5 is damaged."""
+
+Algorithm = Literal["telea", "navier-stokes"]
+"""OpenCV's two ways of inpainting (Telea 2004; Bertalmio, Bertozzi and Sapiro 2001)."""
 
 INPAINT_RADIUS_PX = 3
 MASK_GROWTH_PX = 1
@@ -53,12 +56,13 @@ def non_local_means(image: Image, mask: Mask | None = None, *, strength: float |
     return np.asarray(denoised, np.uint8)
 
 
-def telea(image: Image, mask: Mask, *, growth_px: int = MASK_GROWTH_PX) -> Image:
-    """Gives the image with its damaged pixels filled from their surroundings (Telea 2004).
+def inpaint(image: Image, mask: Mask, algorithm: Algorithm, *, growth_px: int = MASK_GROWTH_PX) -> Image:
+    """Gives the image with its damaged pixels filled from their surroundings.
 
     Args:
         image: (H, W, 3) uint8.
         mask: (H, W), damaged above 0.5.
+        algorithm: `telea` or `navier-stokes`.
         growth_px: the mask is grown by so much first, for the rims of marks are half transparent.
     """
     damaged = (np.asarray(mask) > 0.5).astype(np.uint8)
@@ -66,8 +70,32 @@ def telea(image: Image, mask: Mask, *, growth_px: int = MASK_GROWTH_PX) -> Image
         damaged = np.asarray(cv2.dilate(damaged, np.ones((2 * growth_px + 1,) * 2, np.uint8)), np.uint8)
     if not damaged.any() or damaged.all():
         return image.copy()
-    filled = cv2.inpaint(np.ascontiguousarray(image), damaged, INPAINT_RADIUS_PX, cv2.INPAINT_TELEA)
-    return np.asarray(filled, np.uint8)
+    flag = cv2.INPAINT_TELEA if algorithm == "telea" else cv2.INPAINT_NS
+    return np.asarray(cv2.inpaint(np.ascontiguousarray(image), damaged, INPAINT_RADIUS_PX, flag), np.uint8)
+
+
+def telea(image: Image, mask: Mask, *, growth_px: int = MASK_GROWTH_PX) -> Image:
+    """Gives the image with its damaged pixels filled by Telea's way; see `inpaint`."""
+    return inpaint(image, mask, "telea", growth_px=growth_px)
+
+
+def auto_levels(image: Image, *, cut_percent: float = 0.5) -> Image:
+    """Gives the image with each channel stretched to the full range, half a percent cut at either end, by Pillow."""
+    from PIL import Image as PillowImage
+    from PIL import ImageOps
+
+    stretched = ImageOps.autocontrast(PillowImage.fromarray(np.ascontiguousarray(image)), cutoff=cut_percent)
+    return np.asarray(stretched, np.uint8)
+
+
+def wavelet_shrinkage(image: Image) -> Image:
+    """Gives the image denoised by wavelets in YCbCr, each band by its own threshold (BayesShrink), by scikit-image."""
+    from skimage.restoration import denoise_wavelet
+
+    found = denoise_wavelet(
+        image.astype(np.float64) / 255, channel_axis=-1, convert2ycbcr=True, method="BayesShrink", rescale_sigma=True
+    )
+    return np.round(np.clip(found, 0, 1) * 255).astype(np.uint8)
 
 
 def telea_then_non_local_means(image: Image, mask: Mask) -> Image:

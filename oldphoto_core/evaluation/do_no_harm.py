@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,10 +55,19 @@ class Measurement:
         result: what was found so far.
     """
 
-    def __init__(self, restorer: Restorer, data: Path, *, count: int, role: Role, out: Path | None = None) -> None:
-        """See the module; `out` gets sheets of pictures to look at."""
+    def __init__(
+        self,
+        restorer: Restorer,
+        data: Path | Mapping[str, Path],
+        *,
+        count: int,
+        role: Role,
+        out: Path | None = None,
+    ) -> None:
+        """See the module; `data` may name `clean`, `old` and `texture` one by one; `out` gets sheets to look at."""
+        folders = data if isinstance(data, Mapping) else {kind: data / kind for kind in ("clean", "old", "texture")}
         self.result = HarmResult(restorer.card.name)
-        self._restorer, self._data, self._count, self._role, self._out = restorer, data, count, role, out
+        self._restorer, self._folders, self._count, self._role, self._out = restorer, folders, count, role, out
         operating = restorer.card.card.get("operating", {})
         self._acted_above = (operating.get("mask_from", 0.0) + operating.get("mask_sure", 1.0)) / 2
 
@@ -123,7 +132,8 @@ class Measurement:
         grounds = {"photos": photos, "paper": self._papers(len(photos))}
         for ground, pictures in grounds.items():
             if not pictures:
-                self.result.notes.append(f"No held-out paper was found under {self._data / 'texture'}.")
+                where = self._folders.get("texture", "no folder")
+                self.result.notes.append(f"No held-out paper was found under {where}.")
                 continue
             for hand in (False, True):
                 name = f"{'handwriting' if hand else 'print'} on {ground}"
@@ -172,7 +182,7 @@ class Measurement:
         self.result.checks.append(Check(section, f"{what}, 95th percentile", len(values), worst))
 
     def _paths(self, kind: str, count: int, *, role: Role | None = None) -> list[Path]:
-        return held_out_photos(self._data / kind, role=role or self._role, count=count)
+        return held_out_photos(self._folders[kind], role=role or self._role, count=count)
 
     def _photos(self, kind: str, count: int, title: str, *, role: Role | None = None) -> Iterable[Path]:
         return track(self._paths(kind, count, role=role), title, console=Console(stderr=True), transient=True)
@@ -180,8 +190,8 @@ class Measurement:
     def _papers(self, count: int) -> list[Picture]:
         """Held-out paper textures as pages of 420 x 320 pixels, each tiled and used until there are enough."""
         try:
-            files = [p for p in held_out_photos(self._data / "texture", role="all") if "subtle_" in p.name]
-        except ConfigError:
+            files = [p for p in held_out_photos(self._folders["texture"], role="all") if "subtle_" in p.name]
+        except (ConfigError, KeyError):
             return []
         pages = []
         for number in range(count if files else 0):

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oldphoto_core.evaluation.second_generator import Damaged, Kind, damage
+
+if TYPE_CHECKING:
+    import torch
+
+    from oldphoto_core.degradation import Recipe, TextureLibrary
 
 Generator = Literal["first", "second"]
 """first: oldphoto_core.degradation, trained on. second: this package's own, never trained on."""
@@ -28,7 +34,16 @@ def make_damager(generator: Generator, *, textures_dir: Path | None = None) -> D
         textures_dir: textures for the first generator, of which only the held-out ones are used; procedural ones
             when None. The second draws everything itself.
     """
-    return damage if generator == "second" else _first_generator(textures_dir)
+    if generator == "second":
+        return damage
+    from oldphoto_core.degradation import Recipe
+
+    recipe = Recipe.default()
+    # What is measured here is damage, so no sample is left untouched; the other kinds keep their proportions.
+    _, tone, marks, mixed = recipe.kind_shares
+    total = tone + marks + mixed
+    touched = replace(recipe, kind_shares=(0.0, tone / total, marks / total, mixed / total))
+    return first_generator(touched, held_out_textures(textures_dir))
 
 
 def photo_seed(seed: int, index: int) -> int:
@@ -36,18 +51,21 @@ def photo_seed(seed: int, index: int) -> int:
     return int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint32)[0])
 
 
-def _first_generator(textures_dir: Path | None) -> Damager:
+@cache
+def held_out_textures(folder: Path | None) -> TextureLibrary:
+    """Gives the held-out textures of a folder, read once a process; where there is none, all will be drawn."""
+    from oldphoto_core.degradation import TextureLibrary
+
+    return TextureLibrary.from_folder(folder, held_out=True) if folder else TextureLibrary.procedural()
+
+
+def first_generator(recipe: Recipe, textures: TextureLibrary) -> Damager:
+    """Gives the first generator by a recipe."""
     import torch
 
-    from oldphoto_core.degradation import Degradation, Recipe, TextureLibrary
+    from oldphoto_core.degradation import Degradation
 
-    textures = TextureLibrary.from_folder(textures_dir, held_out=True) if textures_dir else TextureLibrary.procedural()
-    recipe = Recipe.default()
-    # What is measured here is damage, so no sample is left untouched; the other kinds keep their proportions.
-    _, tone, marks, mixed = recipe.kind_shares
-    total = tone + marks + mixed
-    touched = replace(recipe, kind_shares=(0.0, tone / total, marks / total, mixed / total))
-    degradation = Degradation(touched, textures)
+    degradation = Degradation(recipe, textures)
 
     def to_levels(tensor: torch.Tensor) -> NDArray[np.uint8]:
         return (tensor[0].permute(1, 2, 0).clamp(0, 1) * 255).round().to(torch.uint8).contiguous().numpy()

@@ -11,7 +11,7 @@ picture and opacity alike), sharpening, noise -> JPEG once or twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -39,7 +39,10 @@ LEAST_CHANGE = 4 / 255
 _KIND_SHARES = (0.82, 0.10, 0.08)
 _GREY_SHARE = 0.4
 
-_MARKS: tuple[tuple[float, Callable[..., Layer | Wear]], ...] = (
+Draw = Callable[..., Layer | Wear]
+"""Draws one kind of mark: (rng, (H, W), severity, grey=...)."""
+
+_MARKS: tuple[tuple[float, Draw], ...] = (
     (0.70, second_marks.scratches),
     (0.60, second_marks.dust),
     (0.30, second_marks.fibres),
@@ -78,13 +81,16 @@ class Damaged:
     """The target is neutral grey."""
 
 
-def damage(clean: NDArray[np.uint8], seed: int, *, kind: Kind | None = None) -> Damaged:
+def damage(
+    clean: NDArray[np.uint8], seed: int, *, kind: Kind | None = None, severity: float | None = None
+) -> Damaged:
     """Gives the picture as an old print of it might look; the same picture and seed give the same bytes.
 
     Args:
         clean: (H, W, 3) uint8 sRGB, at least 32 pixels each way.
         seed: any integer >= 0.
         kind: what to lay on; drawn from the seed when None.
+        severity: in [0, 1]; drawn from the seed when None.
 
     Raises:
         ValueError: the picture is not (H, W, 3) uint8, or is too small.
@@ -94,13 +100,9 @@ def damage(clean: NDArray[np.uint8], seed: int, *, kind: Kind | None = None) -> 
     rng = np.random.default_rng(seed)
     drawn: Kind = get_args(Kind)[rng.choice(3, p=_KIND_SHARES)]
     kind = kind or drawn
-    grey = bool(rng.random() < _GREY_SHARE)
-    target = (
-        np.repeat(np.asarray(cv2.cvtColor(clean, cv2.COLOR_RGB2GRAY), np.uint8)[..., None], 3, 2)
-        if grey
-        else clean.copy()
-    )
-    severity = float(rng.beta(2.1, 1.3))
+    target, grey = drawn_target(rng, clean)
+    drawn_severity = float(rng.beta(2.1, 1.3))
+    severity = drawn_severity if severity is None else severity
     image: Picture = target.astype(np.float32) / 255
     if kind != "marks":
         image = _age(rng, image, severity, grey=grey)
@@ -110,12 +112,26 @@ def damage(clean: NDArray[np.uint8], seed: int, *, kind: Kind | None = None) -> 
         image, before, opacity = _mark(rng, image, severity, grey=grey)
     if kind != "marks" or rng.random() < 0.5:
         image, before, opacity = _scan(rng, image, before, opacity, severity=severity)
-    change = np.abs(image - before).max(axis=2)
-    seen = (opacity > MASK_OPACITY) & (change >= LEAST_CHANGE)
+    mask, ignore = masks(image, before, opacity)
     levels = np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
     if kind != "marks" or rng.random() < 0.5:
         levels = _compress(rng, levels, severity)
-    return Damaged(levels, seen, (opacity > IGNORED_OPACITY) & ~seen, target, kind, grey)
+    return Damaged(levels, mask, ignore, target, kind, grey)
+
+
+def drawn_target(rng: np.random.Generator, clean: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool]:
+    """Gives the clean picture, or its neutral grey, and which of them."""
+    grey = bool(rng.random() < _GREY_SHARE)
+    if not grey:
+        return clean.copy(), grey
+    return np.repeat(np.asarray(cv2.cvtColor(clean, cv2.COLOR_RGB2GRAY), np.uint8)[..., None], 3, 2), grey
+
+
+def masks(image: Picture, before: Picture, opacity: Field) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Gives what is damaged, and what is neither damaged nor sound, from marked, unmarked and joint opacity."""
+    change = np.abs(image - before).max(axis=2)
+    seen = (opacity > MASK_OPACITY) & (change >= LEAST_CHANGE)
+    return seen, (opacity > IGNORED_OPACITY) & ~seen
 
 
 def _age(rng: np.random.Generator, image: Picture, severity: float, *, grey: bool) -> Picture:
@@ -131,14 +147,21 @@ def _age(rng: np.random.Generator, image: Picture, severity: float, *, grey: boo
 
 def _mark(rng: np.random.Generator, image: Picture, severity: float, *, grey: bool) -> tuple[Picture, Picture, Field]:
     """Gives the marked picture, the same without marks but with their shading, and the joint opacity."""
-    size = image.shape[:2]
     chances = np.array([chance for chance, _ in _MARKS])
     chosen = np.flatnonzero(rng.random(len(_MARKS)) < chances * (0.45 + 0.75 * severity))
     if len(chosen) == 0:
         chosen = rng.choice(len(_MARKS), 1, p=chances / chances.sum())
+    return lay_marks(rng, image, [_MARKS[index][1] for index in rng.permutation(chosen)], severity, grey=grey)
+
+
+def lay_marks(
+    rng: np.random.Generator, image: Picture, draws: Sequence[Draw], severity: float, *, grey: bool
+) -> tuple[Picture, Picture, Field]:
+    """Gives the same as `_mark`, with marks that are named, in their order."""
+    size = image.shape[:2]
     before, clear = image, np.ones(size, np.float32)
-    for index in rng.permutation(chosen):
-        drawn = _MARKS[index][1](rng, size, severity, grey=grey)
+    for draw in draws:
+        drawn = draw(rng, size, severity, grey=grey)
         layer = drawn.layer if isinstance(drawn, Wear) else drawn
         if isinstance(drawn, Wear):
             image, before = np.clip(image * drawn.shading, 0, 1), np.clip(before * drawn.shading, 0, 1)

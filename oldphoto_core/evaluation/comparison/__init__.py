@@ -1,0 +1,12 @@
+"""The protocol of `oldphoto evaluate`: every method on the same damaged photos, with intervals, and resumable.
+
+    kinds       one kind of damage at one severity, by either generator
+    methods     what is compared: the input, the classical ways, the release
+    settings    what is measured on what
+    rows        a row a figure set, and the Parquet file that they are kept in
+    measuring   one damaged photo, all methods
+    running     all photos, in processes; what is in the Parquet already is not computed again
+    intervals   bootstrap over photos
+    summary     means, intervals, goals
+    plots       curves as SVG
+"""

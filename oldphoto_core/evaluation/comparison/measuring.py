@@ -1,0 +1,240 @@
+"""One damaged photo: every method that has no row yet restores it, and is compared with the truth."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oldphoto_core.evaluation import metrics
+from oldphoto_core.evaluation.comparison.kinds import MARKED, make_kind_damager
+from oldphoto_core.evaluation.comparison.learned_distance import LearnedDistance
+from oldphoto_core.evaluation.comparison.methods import RESTORED, Method, PhotoRestorer, Restoration
+from oldphoto_core.evaluation.comparison.rows import DETECTOR, Row, key_of
+from oldphoto_core.evaluation.comparison.settings import Case
+from oldphoto_core.evaluation.detection import ScoreHistogram
+from oldphoto_core.evaluation.held_out import centre_crop, centre_square, read_photo
+from oldphoto_core.evaluation.no_reference import no_reference_figures
+from oldphoto_core.evaluation.second_generator import Damaged
+from oldphoto_core.evaluation.sheet import overlay_mask, save_picture
+
+ON_OLD = ("input", "sequential-telea-detected-mask", RESTORED)
+"""Methods that real photos are restored by: nobody knows their true mask."""
+
+WITHOUT_MARKS = (
+    "input", "wavelets", "telea-nlm-true-mask", "sequential-telea-true-mask", "sequential-telea-detected-mask",
+    "restored-true-mask", RESTORED,
+)  # fmt: skip
+"""Methods on damage that has no marks, where ways of inpainting do not differ: there is nothing to fill."""
+
+SHOWN = ("input", "sequential-telea-true-mask", RESTORED, "restored-true-mask")
+"""Methods whose pictures are kept for the page."""
+
+Photo = NDArray[np.uint8]
+
+
+class Measurer:
+    """Measures cases, one at a time.
+
+    Args:
+        methods: what is compared.
+        restorer: gives the mask that is detected; None where the classical ways alone are measured.
+        release: name of the release, part of the keys of all that it had a hand in.
+        code_version: part of all keys.
+        textures_dir: for the first generator.
+        textures_sha256: of what is in it.
+        pictures: folder for the pictures of cases that are shown.
+    """
+
+    def __init__(
+        self,
+        methods: Sequence[Method],
+        restorer: PhotoRestorer | None,
+        *,
+        release: str,
+        code_version: str,
+        textures_dir: Path | None,
+        textures_sha256: str,
+        pictures: Path,
+    ) -> None:
+        self._methods, self._restorer = methods, restorer
+        self._release, self._code_version = release, code_version
+        self._textures_dir, self._textures_sha256 = textures_dir, textures_sha256
+        self._pictures = pictures
+        self._lpips = LearnedDistance.at_hand()
+
+    def keys(self, case: Case) -> dict[str, str]:
+        """Gives the key of each of a case's rows, by method."""
+        identity = dict(case.identity)
+        if case.generator == "first":
+            identity["textures"] = self._textures_sha256
+        keys = {}
+        for name, source, version in self._wanted(case):
+            release = self._release if source == "detected" or name.startswith("restored") else ""
+            keys[name] = key_of(**identity, method=name, version=version, release=release, code=self._code_version)
+        return keys
+
+    def is_done(self, case: Case, known: Collection[str]) -> bool:
+        """Whether all rows and pictures of a case are there."""
+        keys = self.keys(case)
+        folder = self.picture_folder(case)
+        return all(key in known for key in keys.values()) and (not case.shown or (folder / "target.png").exists())
+
+    def picture_folder(self, case: Case) -> Path:
+        """Gives where a case's pictures are kept."""
+        return self._pictures / key_of(
+            **case.identity, textures=self._textures_sha256, release=self._release, code=self._code_version
+        )
+
+    def measure(self, case: Case, known: Collection[str]) -> list[Row]:
+        """Gives the rows of a case that are not among the known keys, and keeps its pictures where it is shown.
+
+        Args:
+            case: what to damage, and how.
+            known: keys of rows that are at hand.
+        """
+        keys = self.keys(case)
+        wanted = {name for name, key in keys.items() if key not in known}
+        if case.shown:
+            wanted |= {name for name in keys if name in SHOWN or name == DETECTOR}
+        damaged = self._damaged(case)
+        own = _Own(self._restorer, damaged.image)
+        rows, pictures = [], {"input": damaged.image}
+        if DETECTOR in wanted:
+            rows.append(self._detection(case, keys[DETECTOR], damaged, own))
+        for method in self._methods:
+            if method.name not in wanted:
+                continue
+            started = time.perf_counter()
+            if method.name == RESTORED:
+                result = own.restoration.image
+                seconds = own.seconds
+            else:
+                mask = {"none": None, "true": damaged.mask}.get(method.mask_source, own)
+                image = method.restore(damaged.image, mask.mask if isinstance(mask, _Own) else mask)
+                result, seconds = image, time.perf_counter() - started
+            if method.name in SHOWN or method.name in ON_OLD:
+                pictures[method.name] = result
+            rows.append(self._row(case, keys[method.name], method.name, damaged, result, seconds, own))
+        if case.shown:
+            self._keep(case, damaged, pictures, own)
+        return rows
+
+    def _wanted(self, case: Case) -> list[tuple[str, str, int]]:
+        """Gives (name, mask source, version) of what is measured on a case."""
+        methods = [(m.name, m.mask_source, m.version) for m in self._methods]
+        if case.kind == "old":
+            return [method for method in methods if method[0] in ON_OLD]
+        if case.kind not in MARKED:
+            methods = [method for method in methods if method[0] in WITHOUT_MARKS]
+        return methods + ([(DETECTOR, "detected", 1)] if self._restorer is not None else [])
+
+    def _damaged(self, case: Case) -> Damaged:
+        photo = read_photo(case.photo.path)
+        if case.generator == "none":
+            image = _reduced(photo, case.side_px)
+            nothing = np.zeros(image.shape[:2], bool)
+            return Damaged(image, nothing, nothing, image, "tone", bool(np.ptp(image, axis=2).max() == 0))
+        clean = centre_crop(photo) if case.side_px is None else centre_square(photo, case.side_px)
+        assert case.kind != "old" and case.severity != "as found"
+        damager = make_kind_damager(case.generator, case.kind, case.severity, textures_dir=self._textures_dir)
+        return damager(clean, case.seed)
+
+    def _detection(self, case: Case, key: str, damaged: Damaged, own: _Own) -> Row:
+        counts = ScoreHistogram()
+        counts.add(own.scores, damaged.mask, ignore=damaged.ignore)
+        return self._named(
+            case,
+            key,
+            DETECTOR,
+            mask_coverage=float(damaged.mask.mean()),
+            damaged_by_score=tuple(counts.positive.tolist()),
+            sound_by_score=tuple(counts.negative.tolist()),
+            further={"marked": float((own.mask > 0.5).mean())},
+        )
+
+    def _row(
+        self, case: Case, key: str, method: str, damaged: Damaged, result: Photo, seconds: float, own: _Own
+    ) -> Row:
+        if case.kind == "old":
+            coverage = float((own.mask > 0.5).mean())
+            figures = no_reference_figures(result) | {"psnr_to_input": metrics.psnr(result, damaged.image)}
+            return self._named(case, key, method, mask_coverage=coverage, seconds=seconds, further=figures)
+        target, mask = damaged.target, damaged.mask
+        aligned = metrics.align_tone(result, target, mask)
+        truth = metrics.as_float(target)
+        return self._named(
+            case,
+            key,
+            method,
+            mask_coverage=float(mask.mean()),
+            psnr=metrics.psnr(result, target),
+            aligned_psnr=metrics.psnr(aligned, truth),
+            masked_psnr=metrics.psnr(result, target, where=mask),
+            aligned_masked_psnr=metrics.psnr(aligned, truth, where=mask),
+            ssim=metrics.ssim(result, target),
+            delta_e=metrics.delta_e(result, target),
+            lpips=self._lpips(result, target) if self._lpips else float("nan"),
+            seconds=seconds,
+        )
+
+    def _named(self, case: Case, key: str, method: str, **figures: object) -> Row:
+        return Row(
+            key, case.photo.path.name, case.photo.sha256, case.generator, case.kind, case.severity, method,
+            release=self._release, code_version=self._code_version, **figures,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def _keep(self, case: Case, damaged: Damaged, pictures: dict[str, Photo], own: _Own) -> None:
+        folder = self.picture_folder(case)
+        for name, picture in pictures.items():
+            save_picture(folder / f"{name}.png", picture)
+        if self._restorer is not None:
+            save_picture(folder / "detected-mask.png", overlay_mask(damaged.image, own.mask))
+        if case.kind != "old":
+            save_picture(folder / "true-mask.png", overlay_mask(damaged.image, damaged.mask))
+        save_picture(folder / "target.png", damaged.target)  # last: it says that all are there
+
+
+class _Own:
+    """What the release makes of a picture with the mask that it finds, each computed when it is first asked for."""
+
+    def __init__(self, restorer: PhotoRestorer | None, image: Photo) -> None:
+        self._restorer, self._image = restorer, image
+        self._restoration: Restoration | None = None
+        self.seconds = 0.0
+
+    @property
+    def restoration(self) -> Restoration:
+        """The restoration."""
+        if self._restoration is None:
+            assert self._restorer is not None, "a release is measured"
+            started = time.perf_counter()
+            self._restoration = self._restorer.restore(self._image)
+            self.seconds = time.perf_counter() - started
+        return self._restoration
+
+    @property
+    def mask(self) -> NDArray[np.float32]:
+        """(H, W) in [0, 1], the mask that the restoration used."""
+        if self._restorer is None:
+            return np.zeros(self._image.shape[:2], np.float32)
+        return np.asarray(self.restoration.mask, np.float32)
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """(H, W) probability of damage."""
+        assert self._restorer is not None, "a release is measured"
+        return np.asarray(self._restorer.detect(self._image), np.float32)
+
+
+def _reduced(photo: Photo, long_px: int | None) -> Photo:
+    import cv2
+
+    scale = 1.0 if long_px is None else long_px / max(photo.shape[:2])
+    if scale >= 1:
+        return centre_crop(photo)
+    size = (round(photo.shape[1] * scale), round(photo.shape[0] * scale))
+    return centre_crop(np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8))

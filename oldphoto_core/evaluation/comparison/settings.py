@@ -1,0 +1,157 @@
+"""What is measured on what: two sizes of one protocol, and the photos and textures, named by hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from oldphoto_core.errors import ConfigError
+from oldphoto_core.evaluation import GENERATOR_VERSION
+from oldphoto_core.evaluation.comparison.kinds import KINDS, LEVELS, Kind, Severity
+from oldphoto_core.evaluation.generators import Generator, photo_seed
+from oldphoto_core.evaluation.held_out import Role, held_out_photos
+from oldphoto_core.splits import is_held_out
+
+ProtocolName = Literal["quick", "default"]
+
+
+@dataclass(frozen=True)
+class ComparisonSettings:
+    """One measurement."""
+
+    photos_dir: Path
+    """Clean photos; only held-out ones are used."""
+
+    textures_dir: Path | None = None
+    """Textures for the first generator (held-out ones are used); procedural when None."""
+
+    old_dir: Path | None = None
+    """Real old photos, restored without a truth to compare with; none when None."""
+
+    protocol: str = "default"
+    """Its name, for the page."""
+
+    drawn_count: int = 60
+    """Photos with mixed damage as each generator draws it."""
+
+    kind_count: int = 12
+    """Photos of each kind at each severity."""
+
+    old_count: int = 20
+    """Real photos."""
+
+    harm_count: int = 66
+    """Photos of the do-no-harm figures; 0 leaves them out."""
+
+    side_px: int | None = None
+    """Side of the middle square that a photo is reduced to; whole photos when None."""
+
+    shown: int = 3
+    """Photos of each set whose pictures are kept for the page."""
+
+    seed: int = 1
+    """Of the damage; training's choice of checkpoints uses 0."""
+
+    role: Role = "report"
+    """Which held-out photos."""
+
+    generators: tuple[Generator, ...] = ("second", "first")
+
+    def __post_init__(self) -> None:
+        if self.drawn_count < 1 or min(self.kind_count, self.old_count, self.harm_count, self.shown) < 0:
+            raise ConfigError("counts are 0 or more, and at least one photo has mixed damage")
+        if self.side_px is not None and self.side_px < 64:
+            raise ConfigError(f"side_px is {self.side_px}; expected at least 64, or None for whole photos")
+
+    @classmethod
+    def for_protocol(
+        cls, name: ProtocolName, photos_dir: Path, *, textures_dir: Path | None = None, old_dir: Path | None = None
+    ) -> ComparisonSettings:
+        """Gives `quick`, some minutes of one core for a look, or `default`, which figures are printed from."""
+        if name == "default":
+            return cls(photos_dir, textures_dir, old_dir)
+        return cls(
+            photos_dir, textures_dir, old_dir, "quick",
+            drawn_count=8, kind_count=3, old_count=6, harm_count=6, side_px=256, shown=1,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NamedFile:
+    """A file and what is in it."""
+
+    path: Path
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> NamedFile:
+        """Reads and hashes a file."""
+        return cls(path, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+@dataclass(frozen=True)
+class Material:
+    """The files that are measured on, in order."""
+
+    photos: list[NamedFile]
+    textures: list[NamedFile]
+    old: list[NamedFile]
+
+    @property
+    def textures_sha256(self) -> str:
+        """One hash of all textures."""
+        listing = "".join(f"{file.path.name}:{file.sha256}\n" for file in self.textures)
+        return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def find_material(settings: ComparisonSettings) -> Material:
+    """Gives the held-out files of the folders; each is read once.
+
+    Raises:
+        ConfigError: there are no held-out photos.
+    """
+    most = max(settings.drawn_count, settings.kind_count)
+    photos = held_out_photos(settings.photos_dir, role=settings.role, count=most)
+    textures = sorted(settings.textures_dir.rglob("*")) if settings.textures_dir else []
+    textures = [p for p in textures if p.is_file() and is_held_out(p.name)]
+    old = held_out_photos(settings.old_dir, role="all", count=settings.old_count) if settings.old_dir else []
+    return Material(*([NamedFile.of(path) for path in paths] for paths in (photos, textures, old)))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One damaged photo, which all methods are given, or a real old one."""
+
+    photo: NamedFile
+    generator: Generator | Literal["none"]
+    kind: Kind | Literal["old"]
+    severity: Severity | Literal["as found"]
+    seed: int
+    side_px: int | None
+    shown: bool
+    """Its pictures are kept."""
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What decides its pixels, for keys: plain values."""
+        return {
+            "photo": self.photo.sha256, "generator": self.generator, "kind": self.kind, "severity": self.severity,
+            "seed": self.seed, "side_px": self.side_px, "generator_version": GENERATOR_VERSION,
+        }  # fmt: skip
+
+
+def all_cases(settings: ComparisonSettings, material: Material) -> Iterator[Case]:
+    """Yields the cases: mixed damage first, then each kind at each severity, photo by photo, then real photos."""
+    sets: list[tuple[Kind, Severity, int]] = [("mixed", "drawn", settings.drawn_count)]
+    sets += [(kind, severity, settings.kind_count) for kind in KINDS for severity in LEVELS]
+    for generator in settings.generators:
+        for kind, severity, count in sets:
+            for index, photo in enumerate(material.photos[:count]):
+                seed, shown = photo_seed(settings.seed, index), index < settings.shown
+                yield Case(photo, generator, kind, severity, seed, settings.side_px, shown)
+    for index, photo in enumerate(material.old):
+        shown = index < 2 * settings.shown
+        yield Case(photo, "none", "old", "as found", 0, settings.side_px and 2 * settings.side_px, shown)
