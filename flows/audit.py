@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -20,6 +20,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.audit_checks import Auditor, CheckedPhoto, nothing_there
 from flows.audit_findings import BatchFindings, add_masters, add_restoration, audit_events
+from flows.audit_labels import add_labels
 from flows.audit_summary import AuditSummary
 from flows.collections import find_collection
 from flows.errors import UsageError
@@ -48,7 +49,7 @@ def audit(
     accept_empty: bool = False,
     settings: SettingsForm | None = None,
 ) -> AuditSummary:
-    """Reads masters and derivatives again and compares their SHA-256 with the catalogue; masters are only read.
+    """Reads masters, derivatives and labels again and compares their SHA-256 with the catalogue; masters are only read.
 
     Args:
         home: folder of the installation; None: `OLDPHOTO_HOME`, else `./restored`.
@@ -174,6 +175,7 @@ class _Audit:
         found = BatchFindings(photos=len(batch.photos))
         for result in batch.found:
             add_masters(found, result, masters)
+            add_labels(found, result)
             for one, checks in result.restorations:
                 if one.restoration_id in standing or all(checked.verdict == "sound" for checked in checks):
                     add_restoration(found, result, one, checks, store=self.derivatives, run_id=run_id)
@@ -197,19 +199,24 @@ def _open_audit(
         if masters and (accept_empty or _is_there(store, f"{masters:,} masters", summary)):
             sources[known.id] = store
     collection_id = collections[0].id if source is not None else None
-    scope = AuditScope(
-        source_url=collections[0].policy.url if source is not None else None, collection_id=collection_id, readable=()
-    )
-    restored = run.catalogue.count_photos_to_audit(scope)
+    nothing = AuditScope(
+        source_url=collections[0].policy.url if source is not None else None, collection_id=collection_id, readable=(),
+        derivatives=False, labels=False,
+    )  # fmt: skip
+    url = settings.labels_url
+    labels = SourceStore(url, settings.store_options(url, "labels"))
+    labelled = run.catalogue.count_photos_to_audit(replace(nothing, labels=True))
+    has_labels = bool(labelled) and (accept_empty or _is_there(labels, f"labels of {labelled:,} photos", summary))
+    restored = run.catalogue.count_photos_to_audit(replace(nothing, derivatives=True))
     are_there = not restored or accept_empty or _is_there(derivatives, f"restorations of {restored:,} photos", summary)
     return _Audit(
         run=run,
-        scope=AuditScope(
-            source_url=scope.source_url, collection_id=collection_id, readable=tuple(sources), derivatives=are_there
+        scope=replace(nothing, readable=tuple(sources), derivatives=are_there, labels=has_labels),
+        auditor=Auditor(
+            sources=sources, derivatives=derivatives, labels=labels if has_labels else None, accept_empty=accept_empty
         ),
-        auditor=Auditor(sources=sources, derivatives=derivatives, accept_empty=accept_empty),
         derivatives=derivatives,
-        threads=_threads(settings, [*sources.values(), derivatives]),
+        threads=_threads(settings, [*sources.values(), derivatives, labels]),
         summary=summary,
     )
 

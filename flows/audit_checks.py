@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import Literal
 
 from oldphoto_core.errors import one_line
+from storage.catalog.audit_label_queries import LabelFileOnRecord
 from storage.catalog.audit_queries import MasterOnRecord, PhotoOnRecord, RestorationOnRecord
 from storage.errors import (
     CredentialsRefused,
@@ -43,7 +44,7 @@ class Checked:
     """One object and how it was found.
 
     Attributes:
-        name: `master`, `restored`, `mask`, `difference`, `preview` or `provenance`.
+        name: `master`, `restored`, `mask`, `difference`, `preview`, `provenance` or `label`.
         expected: SHA-256 on record; None for a provenance document, which has none.
         found: SHA-256 of what was read.
         was_replaced: of a changed master: size, time or ETag are other ones too, so that somebody wrote it anew.
@@ -72,6 +73,7 @@ class CheckedPhoto:
     photo: PhotoOnRecord
     masters: tuple[tuple[MasterOnRecord, Checked], ...]
     restorations: tuple[tuple[RestorationOnRecord, tuple[Checked, ...]], ...]
+    labels: tuple[tuple[LabelFileOnRecord, Checked], ...] = ()
 
 
 @dataclass
@@ -80,13 +82,14 @@ class Auditor:
 
     Attributes:
         sources: stores of masters, by collection id.
-        derivatives: opened for reading.
+        derivatives, labels: opened for reading; None where labels are not audited.
         accept_empty: takes a store that shows nothing, or nothing that is on record, at its word.
         stopping: set where photos that nobody has begun are to be left.
     """
 
     sources: Mapping[int, SourceStore]
     derivatives: SourceStore
+    labels: SourceStore | None = None
     accept_empty: bool = False
     stopping: threading.Event = field(default_factory=threading.Event)
     _failures_in_a_row: Counter[str] = field(default_factory=Counter)
@@ -104,7 +107,10 @@ class Auditor:
             return None
         masters = tuple((master, self._check_master(photo, master)) for master in photo.masters)
         restorations = tuple((one, self._check_restoration(one)) for one in photo.restorations)
-        return CheckedPhoto(photo=photo, masters=masters, restorations=restorations)
+        store = self.labels
+        files = photo.labels if store is not None else ()
+        labels = tuple((file, self._check(store, "label", file.key, file.sha256)) for file in files if store)
+        return CheckedPhoto(photo=photo, masters=masters, restorations=restorations, labels=labels)
 
     def _check_master(self, photo: PhotoOnRecord, master: MasterOnRecord) -> Checked:
         store = self.sources[master.collection_id]

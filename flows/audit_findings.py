@@ -43,12 +43,14 @@ class BatchFindings:
     Attributes:
         sound_masters: (place, photo's SHA-256) of masters.
         sound_restorations: restored keys of those whose files are all sound; `derivatives` counts sound files.
+        sound_labels: SHA-256 of sound files of labels.
         damaged: (id, restored key) of restorations that are to be made again.
     """
 
     photos: int = 0
     sound_masters: list[tuple[str, str]] = field(default_factory=list)
     sound_restorations: list[str] = field(default_factory=list)
+    sound_labels: list[str] = field(default_factory=list)
     derivatives: int = 0
     findings: list[Finding] = field(default_factory=list)
     damaged: list[tuple[int, str]] = field(default_factory=list)
@@ -109,13 +111,17 @@ def audit_events(batch: BatchFindings, *, run_id: str, through_photo: int, round
         note = f"{counted(len(unread), 'object')} not read, such as {unread[0].message}"
         detail = place | {"verdict": "unreadable", "count": len(unread)}
         events.append(_event("warning", detail, links, run_id, note))
-    if batch.sound_masters or batch.sound_restorations:
+    if batch.sound_masters or batch.sound_restorations or batch.sound_labels:
         links = [("source_object", place, "source") for place, _ in batch.sound_masters]
         links += [("photo", sha256, "source") for _, sha256 in batch.sound_masters]
         links += [("derivative", key, "source") for key in batch.sound_restorations]
+        links += [("mask", sha256, "source") for sha256 in batch.sound_labels]
         masters, restorations = len(batch.sound_masters), len(batch.sound_restorations)
         note = f"{counted(masters, 'master')} and {counted(restorations, 'restoration')} are as they are on record"
         detail = place | {"verdict": "sound", "masters": masters, "restorations": restorations}
+        if batch.sound_labels:
+            detail |= {"labels": len(batch.sound_labels)}
+            note += f", with {counted(len(batch.sound_labels), 'file')} of labels"
         events.append(_event("success", detail, links, run_id, note))
     return events
 
@@ -147,6 +153,8 @@ def _event(
 def _link(checked: Checked) -> tuple[str, str, str]:
     if checked.name == "master":
         return ("source_object", checked.place, "source")
+    if checked.name == "label":
+        return ("mask", str(checked.expected), "source")
     return ("derivative", checked.key, "source")
 
 

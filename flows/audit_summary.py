@@ -11,6 +11,9 @@ from flows.summary import DONE, FAILED
 _NAMED = 100
 """Findings of a kind that a summary names; the catalogue's events have them all."""
 
+KINDS = ("master", "derivative", "label")
+"""What files are audited."""
+
 
 @dataclass(kw_only=True)
 class AuditSummary:
@@ -18,8 +21,8 @@ class AuditSummary:
 
     Attributes:
         photos: audited; `left` of the round are for the next audit.
-        masters, derivatives: files that are sound.
-        found: number of findings by (kind, verdict): kind is `master` or `derivative`; verdict is `changed`, `gone` or
+        masters, derivatives, labels: files that are sound.
+        found: number of findings by (kind, verdict): kind is one of `KINDS`; verdict is `changed`, `gone` or
             `unreadable`.
         findings: verdict and message of the first findings of each (kind, verdict), in the order in which they came.
         to_be_made_again: restorations with a damaged file, marked for the next restore.
@@ -32,6 +35,7 @@ class AuditSummary:
     left: int = 0
     masters: int = 0
     derivatives: int = 0
+    labels: int = 0
     found: Counter[tuple[str, str]] = field(default_factory=Counter)
     findings: list[tuple[str, str]] = field(default_factory=list)
     to_be_made_again: int = 0
@@ -43,16 +47,17 @@ class AuditSummary:
         self.photos += batch.photos
         self.masters += len(batch.sound_masters)
         self.derivatives += batch.derivatives
+        self.labels += len(batch.sound_labels)
         self.to_be_made_again += len(batch.damaged)
         for finding in batch.findings:
-            kind = "master" if finding.checked.name == "master" else "derivative"
+            kind = finding.checked.name if finding.checked.name in KINDS else "derivative"
             key = (kind, finding.checked.verdict)
             self.found[key] += 1
             if self.found[key] <= _NAMED:
                 self.findings.append((finding.checked.verdict, finding.message))
 
     def of(self, verdict: str) -> int:
-        """Number of masters and derivatives that were found so."""
+        """Number of files that were found so."""
         return sum(count for (_, found), count in self.found.items() if found == verdict)
 
     def totals(self) -> dict[str, int]:
@@ -61,8 +66,9 @@ class AuditSummary:
             "photos": self.photos,
             "masters_sound": self.masters,
             "derivatives_sound": self.derivatives,
+            "labels_sound": self.labels,
             **{f"{kind}s_{verdict}": self.found[kind, verdict]
-               for kind in ("master", "derivative") for verdict in ("changed", "gone", "unreadable")},
+               for kind in KINDS for verdict in ("changed", "gone", "unreadable")},
             "to_be_made_again": self.to_be_made_again,
             "stores_absent": len(self.absent),
             "left": self.left,

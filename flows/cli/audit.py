@@ -1,4 +1,4 @@
-"""`oldphoto audit`: are masters and restorations still what the catalogue says?"""
+"""`oldphoto audit`: are masters, restorations and labels still what the catalogue says?"""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def audit(
     ] = False,
     home: Home = None,
 ) -> None:
-    """Read masters and restorations again and compare them with the catalogue, byte for byte by SHA-256.
+    """Read masters, restorations and labels again and compare them with the catalogue, byte for byte by SHA-256.
 
-    Masters are only read. A restoration with a damaged file is made again by the next `oldphoto restore`.
+    Masters and labels are only read. A restoration with a damaged file is made again by the next `oldphoto restore`.
     """
     from flows.cli.archive import flows_ready
 
@@ -63,6 +63,8 @@ def print_audit(summary: AuditSummary) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from flows.audit_summary import KINDS
+
     table = Table(title=f"Audit {summary.run_id}", title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
@@ -71,8 +73,9 @@ def print_audit(summary: AuditSummary) -> None:
     table.add_row("photos", f"{summary.photos:,}", finished)
     table.add_row("masters sound", f"{summary.masters:,}", "")
     table.add_row("derivatives sound", f"{summary.derivatives:,}", "")
+    table.add_row("labels sound", f"{summary.labels:,}", "files of masks that people painted")
     for verdict in ("changed", "gone", "unreadable"):
-        by_kind = [(kind, summary.found[kind, verdict]) for kind in ("master", "derivative")]
+        by_kind = [(kind, summary.found[kind, verdict]) for kind in KINDS]
         note = ", ".join(f"{count:,} {kind}{'' if count == 1 else 's'}" for kind, count in by_kind if count)
         table.add_row(verdict, f"{summary.of(verdict):,}", note)
     if summary.to_be_made_again:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from enum import StrEnum
 from itertools import islice
@@ -15,6 +15,7 @@ from flows.cli.options import EXIT_CODE_HELP, Home
 from flows.cli.row_output import Format, FormatOption, OutputOption, OverwriteOption, check_output, give_rows
 from flows.settings import Settings
 from flows.summary import DONE, FAILED
+from flows.wording import counted
 
 if TYPE_CHECKING:
     from flows.labels.importing import LabelImport
@@ -28,9 +29,16 @@ labels_app = typer.Typer(
     epilog="Which tool, and what to export from it: docs/labels.md.",
 )
 
-_LABEL_TABLE = ("source_key", "state", "author", "tool", "coverage", "disagreement", "split", "is_new", "labelled_at")
-_SUGGESTION_TABLE = ("source_key", "score", "why", "mask_key", "photo_sha256")
+_LABEL_TABLE = (
+    "label_id", "source_key", "state", "author", "tool", "coverage", "disagreement", "split", "is_new",
+    "labelled_at",
+)  # fmt: skip
+_SUGGESTION_TABLE = ("source_key", "score", "why")
 _TABLE_ROWS = 200
+_SIDES = {
+    "test": "which judges releases, and never trains", "excluded": "looks like photos of two sides: on neither",
+    "undecided": "decided with the next import or retraining",
+}  # fmt: skip
 
 
 class ExportFormat(StrEnum):
@@ -140,7 +148,16 @@ def suggest(
     columns = _SUGGESTION_TABLE if format is Format.table else tuple(field.name for field in fields(Suggestion))
     _give(columns, (tuple(asdict(one)[name] for name in columns) for one in found), format, output, overwrite=overwrite)
     if not found:
-        typer.echo("No photo to suggest: those that are restored are labelled, held or withdrawn.", err=True)
+        typer.echo(
+            "No photo to suggest: of those that are restored all are labelled, held or withdrawn. Where none is "
+            "restored yet, run `oldphoto restore` first.",
+            err=True,
+        )
+    elif export is not None:
+        typer.echo(
+            f"Photos to mark are in {export}, with what was detected; bring the marks back by `oldphoto labels import`",
+            err=True,
+        )
     for where, why in problems:
         typer.echo(one_line(f"{where}: {why}", 600), err=True)
     raise typer.Exit(FAILED if problems else DONE)
@@ -198,9 +215,11 @@ def _print_import(summary: LabelImport, settings: Settings, *, dry_run: bool, re
     rows = [
         ("new", summary.new, use if summary.new else ""),
         ("of several", summary.several, "annotators, merged by majority"),
+        ("joined", summary.joined, "with what others marked of the photo before"),
+        ("older", summary.older, "than the same person's on record: kept, and not used"),
         ("known", summary.known, "were there already"),
-        ("wait", summary.unreviewed, "for `oldphoto labels review`, although known"),
-        ("left out", summary.left_out, "files that are no labels"),
+        ("wait", summary.unreviewed, "known, but waiting or rejected: `oldphoto labels review` takes them"),
+        ("left out", summary.left_out, "files that are no labels" + _such_as(summary.others)),
         ("not taken", len(summary.problems), ""),
     ]
     title = "Would import" if dry_run else "Imported labels"
@@ -210,10 +229,16 @@ def _print_import(summary: LabelImport, settings: Settings, *, dry_run: bool, re
     if summary.waiting is not None:
         told = "; Prefect's server was told" if summary.announced else ""
         console.print(
-            f"{summary.waiting} labels are new to the release in use; "
+            f"{counted(summary.waiting, 'label')} new to the release in use; "
             f"{summary.untried} of {settings.retrain_after} that begin a retraining{told}",
             soft_wrap=True,
         )
+
+
+def _such_as(names: Sequence[str]) -> str:
+    from oldphoto_core.errors import one_line
+
+    return f": {', '.join(one_line(name, 60) for name in names)}…" if names else ""
 
 
 def _print_status(found: LabelStatus, retrain_after: int) -> None:
@@ -225,7 +250,7 @@ def _print_status(found: LabelStatus, retrain_after: int) -> None:
         rows.append(("by several", found.several, f"who differ on {found.disagreement:.2%} of the pixels"))
     rows += [(f"by {author}", count, "") for author, count in found.authors.most_common(20)]
     rows += [(f"with {tool}", count, "") for tool, count in found.tools.most_common()]
-    rows += [(f"for {split}", count, "") for split, count in sorted(found.splits.items())]
+    rows += [(f"for {split}", count, _SIDES.get(split, "")) for split, count in sorted(found.splits.items())]
     since = f"since {found.release} was trained" if found.release else "no release is active"
     rows.append(("new", found.waiting, since))
     rows.append(("untried", found.untried, f"of {retrain_after} that begin a retraining"))

@@ -12,6 +12,8 @@ from oldphoto_core.errors import LabelRefused
 from oldphoto_core.labels.drawing import Drawing
 from storage.keys import sha256_hex
 
+_SHOWN = 3
+
 
 @dataclass(frozen=True)
 class FoundLabel:
@@ -32,10 +34,11 @@ class FoundLabel:
 
 @dataclass
 class Findings:
-    """What is not a label: problems (where, why), and files that are none of the format's."""
+    """What is not a label: problems (where, why), and files that are none of the format's, with the names of some."""
 
     problems: list[tuple[str, str]] = field(default_factory=list)
     left_out: int = 0
+    others: tuple[str, ...] = ()
 
 
 def found_labels(
@@ -47,12 +50,13 @@ def found_labels(
         wanted: names of the labels that count; none: all.
     """
     taken = of_format(source.keys, format)
-    findings.left_out = len(source.keys) - len(taken)
+    others = sorted(set(source.keys) - set(taken))
+    findings.left_out, findings.others = len(others), tuple(others[:_SHOWN])
     if format == "png":
         for key in taken:
             yield _picture(source, key, posixpath.dirname(key), key, None)
     elif taken[0].endswith(LABEL_MAP):
-        findings.left_out = 0
+        findings.left_out, findings.others = 0, ()
         for key in taken:
             yield from _coloured(source, key, wanted, findings)
     else:

@@ -55,7 +55,7 @@ def label_status(catalogue: Catalogue) -> LabelStatus:
         if row.state != "in use":
             continue
         found.authors.update(row.author.split(", "))
-        found.tools[row.tool] += 1
+        found.tools.update(row.tool.split(", "))
         found.splits[row.split or "undecided"] += 1
         coverage += row.coverage
         if row.annotators > 1:

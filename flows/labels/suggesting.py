@@ -148,7 +148,7 @@ def _hash(text: str | None) -> int | None:
 
 
 def _suggestion(one: _Doubtful, distance: int | None) -> Suggestion:
-    why = f"doubt {one.doubt:.2f}, {one.near:.2%} of it near the threshold"
+    why = f"doubt {one.doubt:.2f}, {one.near:.2%} of the photo near the threshold"
     why += ", the most doubtful" if distance is None else f", {distance} of 64 bits from the nearest suggested"
     photo = one.photo
     return Suggestion(

@@ -29,7 +29,9 @@ def read_coco(data: bytes, wanted: Collection[str] = ()) -> Iterator[Drawing]:
     images = document.get("images") if isinstance(document, dict) else None
     annotations = document.get("annotations") if isinstance(document, dict) else None
     if not isinstance(images, list) or not isinstance(annotations, list):
-        raise LabelRefused("is no COCO file: expected lists of images and annotations")
+        raise LabelRefused(
+            "is no COCO file: expected lists of images and annotations; export as COCO, or name its --format"
+        )
     listed = document.get("categories")
     categories = {one.get("id"): one.get("name") for one in listed if isinstance(one, dict)} if listed else {}
     of_image: dict[Any, list[Mapping[str, Any]]] = {}

@@ -35,7 +35,7 @@ def read_cvat(data: bytes, wanted: Collection[str] = ()) -> Iterator[Drawing]:
     except (ParseError, DefusedXmlException, ValueError) as error:
         raise LabelRefused(f"is no XML that can be read ({one_line(error, 100)}); export it again") from error
     if root.tag != "annotations" or (root.find("image") is None and root.find("track") is not None):
-        raise LabelRefused("is no export of images; choose the format `CVAT for images 1.1`")
+        raise LabelRefused("is no export of images; choose `CVAT for images 1.1` in CVAT")
     names = {one_line(found.text, 100) for found in root.iterfind(".//assignee/username") if found.text}
     author = names.pop() if len(names) == 1 else None
     updated = next((found.text for found in root.iterfind("meta/*/updated")), None)

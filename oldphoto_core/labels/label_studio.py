@@ -39,7 +39,9 @@ def read_label_studio(data: bytes, wanted: Collection[str] = ()) -> Iterator[Dra
     document = read_json(data)
     tasks = document if isinstance(document, list) else [document]
     if not all(isinstance(task, dict) and isinstance(task.get("data"), dict) for task in tasks):
-        raise LabelRefused("is no export of Label Studio's tasks; export as JSON, not as JSON-MIN or COCO")
+        raise LabelRefused(
+            "is no export of Label Studio's tasks; export as JSON, not as JSON-MIN or COCO, or name its --format"
+        )
     for number, task in enumerate(tasks, 1):
         where = f"task {task.get('id', number)}"
         files = _files(task)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from storage.catalog.audit_label_queries import LabelFileOnRecord, has_label, label_files
 from storage.catalog.engine import utc_now
 from storage.catalog.event_queries import record_events
 from storage.catalog.statements import chunks
@@ -31,13 +32,14 @@ class AuditScope:
         source_url: the collection it is asked for; None for all.
         collection_id: that collection's.
         readable: collections whose masters are read: not withdrawn ones, nor those whose store is away.
-        derivatives: whether restorations are read.
+        derivatives: whether restorations are read; labels: whether masks that people painted are.
     """
 
     source_url: str | None
     collection_id: int | None
     readable: tuple[int, ...]
     derivatives: bool = True
+    labels: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,7 @@ class PhotoOnRecord:
     is_open: bool
     masters: tuple[MasterOnRecord, ...] = ()
     restorations: tuple[RestorationOnRecord, ...] = ()
+    labels: tuple[LabelFileOnRecord, ...] = ()
 
 
 def photos_to_audit(
@@ -115,10 +118,11 @@ def photos_to_audit(
     restorations: dict[int, list[RestorationOnRecord]] = {}
     if scope.derivatives:
         restorations = _restorations(connection, [id_ for id_, _, _, withdrawn in rows if not withdrawn])
+    labels = label_files(connection, [id_ for id_, *_ in rows]) if scope.labels else {}
     return [
         PhotoOnRecord(
             photo_id=id_, sha256=sha256, is_open=state == "open", masters=tuple(masters.get(id_, ())),
-            restorations=tuple(restorations.get(id_, ())),
+            restorations=tuple(restorations.get(id_, ())), labels=tuple(labels.get(id_, ())),
         )
         for id_, sha256, state, _ in rows
     ]  # fmt: skip
@@ -193,15 +197,16 @@ def _in_range(scope: AuditScope, after_id: int, through_id: int | None) -> sa.Co
     """On photo: one of these ids, with anything to audit."""
     o, r = source_object.c, restoration.c
     masters = sa.select(o.id).where(o.photo_id == photo.c.id, _is_read(scope)).correlate(photo).exists()
-    anything = masters
+    kept = []
     if scope.derivatives:
         standing = sa.select(r.id).where(r.photo_id == photo.c.id, _stands()).correlate(photo).exists()
-        kept = sa.and_(standing, ~_is_withdrawn())
-        if scope.collection_id is not None:
-            here = sa.select(o.id).where(o.photo_id == photo.c.id, o.collection_id == scope.collection_id)
-            kept = sa.and_(kept, here.correlate(photo).exists())
-        anything = sa.or_(masters, kept)
-    wanted = sa.and_(photo.c.id > after_id, anything)
+        kept.append(sa.and_(standing, ~_is_withdrawn()))
+    if scope.labels:
+        kept.append(has_label())
+    here = sa.select(o.id).where(o.photo_id == photo.c.id, o.collection_id == scope.collection_id)
+    if scope.collection_id is not None:
+        kept = [sa.and_(one, here.correlate(photo).exists()) for one in kept]
+    wanted = sa.and_(photo.c.id > after_id, sa.or_(masters, *kept))
     return wanted if through_id is None else sa.and_(photo.c.id <= through_id, wanted)
 
 

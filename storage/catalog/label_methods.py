@@ -15,23 +15,27 @@ from storage.catalog import (
 )
 from storage.catalog.label_status_queries import Unlabelled
 from storage.catalog.transactions import Transactions
-from storage.records import LabelRecord, LabelRow, NamedPhoto
+from storage.records import LabelRecord, LabelRow, NamedPhoto, RecordedMask
 
 
 class LabelMethods(Transactions):
     """Scratch masks that people painted."""
 
     def record_labels(self, labels: Sequence[LabelRecord]) -> int:
-        """Records labels with an event each, all or none; gives the number that are new."""
+        """Records labels with an event each, all or none; gives the number that are new.
+
+        A mask that is on record for the photo already, in use and now by more people than before, becomes that label
+        anew: with what they painted, where they differ, and as the photo's latest.
+        """
         return self.write(label_queries.record_labels, labels)
 
     def latest_labels(self, photos: Collection[str] | None = None) -> dict[str, LabelRecord]:
         """The label that applies to each photo (its latest reviewed one), by photo SHA-256."""
         return self.read(label_queries.latest_labels, photos)
 
-    def known_masks(self, photos: Collection[str]) -> dict[tuple[str, str], int]:
-        """Whether each label of these photos is reviewed, by (photo SHA-256, mask SHA-256)."""
-        return self.read(label_queries.known_masks, photos)
+    def recorded_masks(self, photos: Collection[str]) -> dict[str, list[RecordedMask]]:
+        """Every label's mask, and every mask that a person painted for one, oldest label first, by photo SHA-256."""
+        return self.read(label_queries.recorded_masks, photos)
 
     def review_label(self, label_id: int, *, accepted: bool, by: str, note: str | None = None) -> bool:
         """Accepts a label, so that it may be used, or rejects it; False where it was so already.

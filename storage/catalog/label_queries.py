@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -12,7 +14,7 @@ from storage.catalog.event_queries import record_events
 from storage.catalog.statements import chunks, insert, photo_ids
 from storage.catalog.tables import label, label_annotation, photo
 from storage.errors import RecordRefused
-from storage.records import EventRecord, LabelRecord
+from storage.records import EventRecord, LabelAnnotation, LabelRecord, RecordedMask, utc_text
 
 
 def latest_label_mask() -> sa.ScalarSelect[str]:
@@ -42,28 +44,56 @@ def record_labels(connection: Connection, labels: Sequence[LabelRecord]) -> int:
     for record in sorted(labels, key=lambda record: (record.photo_sha256, record.mask_sha256)):  # as every writer
         if record.photo_sha256 not in ids:
             raise RecordRefused(f"a label for the photo {record.photo_sha256}, which is not recorded; ingest it first")
-        at = record.labelled_at or now
-        statement = insert(connection, label).values(
-            photo_id=ids[record.photo_sha256], mask_key=record.mask_key, mask_sha256=record.mask_sha256,
-            author=record.author, tool=record.tool, coverage=record.coverage, labelled_at=at,
-            reviewed=int(record.reviewed), annotators=record.annotators, disagreement=record.disagreement,
-            disagreement_key=record.disagreement_key,
-        )  # fmt: skip
-        added = connection.execute(
-            statement.on_conflict_do_nothing(index_elements=["photo_id", "mask_sha256"]).returning(label.c.id)
-        ).scalar()
-        if added is None:
-            continue
-        parts = [
-            {"label_id": added, "author": part.author, "tool": part.tool, "mask_key": part.mask_key,
-             "mask_sha256": part.mask_sha256, "coverage": part.coverage, "labelled_at": part.labelled_at or at}
-            for part in record.annotations
-        ]  # fmt: skip
-        if parts:
-            connection.execute(sa.insert(label_annotation), parts)
-        labellings.append(_labelling(record))
+        if _record(connection, ids[record.photo_sha256], record, record.labelled_at or now):
+            labellings.append(_labelling(record))
     record_events(connection, labellings)
     return len(labellings)
+
+
+def _record(connection: Connection, photo_id: int, record: LabelRecord, at: str) -> bool:
+    """Adds a label, or what more people painted to the one with the same mask; False where nothing is new."""
+    statement = insert(connection, label).values(
+        photo_id=photo_id, mask_key=record.mask_key, mask_sha256=record.mask_sha256, coverage=record.coverage,
+        labelled_at=at, reviewed=int(record.reviewed), **_of_people(record),
+    )  # fmt: skip
+    added = connection.execute(
+        statement.on_conflict_do_nothing(index_elements=["photo_id", "mask_sha256"]).returning(label.c.id)
+    ).scalar()
+    if added is not None:
+        _add_annotations(connection, added, record.annotations, at)
+        return True
+    c, a = label.c, label_annotation.c
+    known = connection.execute(
+        sa.select(c.id, c.reviewed).where(c.photo_id == photo_id, c.mask_sha256 == record.mask_sha256)
+    ).one()
+    painted = connection.execute(sa.select(a.author, a.mask_sha256).where(a.label_id == known.id)).tuples().all()
+    more = [part for part in record.annotations if (part.author, part.mask_sha256) not in painted]
+    if not (known.reviewed and record.reviewed and more and record.annotators > 1):
+        return False
+    _add_annotations(connection, known.id, more, at)
+    latest = sa.select(c.id, c.labelled_at).where(c.photo_id == photo_id, c.reviewed == 1)
+    in_use = connection.execute(latest.order_by(c.labelled_at.desc(), c.id.desc()).limit(1)).one()
+    after = utc_text(datetime.fromisoformat(in_use.labelled_at) + timedelta(seconds=in_use.id != known.id))
+    changes = {**_of_people(record), "labelled_at": max(at, after)}
+    connection.execute(sa.update(label).where(c.id == known.id).values(**changes))
+    return True
+
+
+def _of_people(record: LabelRecord) -> dict[str, object]:
+    return {
+        "author": record.author, "tool": record.tool, "annotators": record.annotators,
+        "disagreement": record.disagreement, "disagreement_key": record.disagreement_key,
+    }  # fmt: skip
+
+
+def _add_annotations(connection: Connection, label_id: int, parts: Sequence[LabelAnnotation], at: str) -> None:
+    rows = [
+        {"label_id": label_id, "author": part.author, "tool": part.tool, "mask_key": part.mask_key,
+         "mask_sha256": part.mask_sha256, "coverage": part.coverage, "labelled_at": part.labelled_at or at}
+        for part in parts
+    ]  # fmt: skip
+    if rows:
+        connection.execute(sa.insert(label_annotation), rows)
 
 
 def _labelling(record: LabelRecord) -> EventRecord:
@@ -98,11 +128,24 @@ def latest_labels(connection: Connection, photos: Collection[str] | None) -> dic
     }  # fmt: skip
 
 
-def known_masks(connection: Connection, photos: Collection[str]) -> dict[tuple[str, str], int]:
-    """See ``Catalogue.known_masks``."""
-    found: dict[tuple[str, str], int] = {}
+def recorded_masks(connection: Connection, photos: Collection[str]) -> dict[str, list[RecordedMask]]:
+    """See ``Catalogue.recorded_masks``. Of a label without annotations its own mask is its author's."""
+    found: dict[str, list[RecordedMask]] = {}
+    c, a = label.c, label_annotation.c
+    annotated = sa.select(a.label_id).where(a.label_id == c.id).exists()
+
+    def masks(author: sa.ColumnElement[Any], of: Any, source: sa.FromClause) -> sa.Select[Any]:
+        return sa.select(
+            photo.c.sha256, c.id.label("label_id"), author.label("author"), of.tool, of.mask_key, of.mask_sha256,
+            of.coverage, of.labelled_at, c.reviewed,
+        ).select_from(source.join(photo, photo.c.id == c.photo_id))  # fmt: skip
+
+    own = masks(sa.cast(sa.null(), sa.Text), c, label)
+    painted = masks(a.author, a, label.join(label_annotation, a.label_id == c.id))
+    alone = masks(c.author, c, label).where(~annotated)
     for chunk in chunks(sorted(set(photos))):
-        statement = sa.select(photo.c.sha256, label.c.mask_sha256, label.c.reviewed).select_from(label.join(photo))
-        for sha256, mask_sha256, reviewed in connection.execute(statement.where(photo.c.sha256.in_(chunk))):
-            found[sha256, mask_sha256] = reviewed
+        wanted = sa.union_all(*(part.where(photo.c.sha256.in_(chunk)) for part in (own, painted, alone)))
+        for row in connection.execute(wanted.order_by("label_id", "author")).mappings():
+            known = {name: value for name, value in row.items() if name not in ("sha256", "reviewed")}
+            found.setdefault(row["sha256"], []).append(RecordedMask(**known, reviewed=bool(row["reviewed"])))
     return found

@@ -14,7 +14,7 @@ from storage.records.events import (
     RunRecord,
     utc_text,
 )
-from storage.records.labels import LabelAnnotation, LabelRecord, LabelRow, NamedPhoto
+from storage.records.labels import LabelAnnotation, LabelRecord, LabelRow, NamedPhoto, RecordedMask
 from storage.records.photos import (
     MaskSource,
     PhotoRecord,
@@ -68,6 +68,7 @@ __all__ = [
     "Outcome",
     "PhotoRecord",
     "PhotoWork",
+    "RecordedMask",
     "ReleaseLineage",
     "ReleaseRecord",
     "ReleaseStatus",

@@ -50,6 +50,25 @@ class LabelRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecordedMask:
+    """A mask on record: what one person painted for a label, or the label's own.
+
+    Attributes:
+        author: None where it is the label's own mask.
+        reviewed: whether its label may be used.
+    """
+
+    label_id: int
+    author: str | None
+    tool: str
+    mask_key: str
+    mask_sha256: str
+    coverage: float
+    labelled_at: str
+    reviewed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class LabelRow:
     """A label as `oldphoto labels status` shows it.
 

@@ -17,7 +17,7 @@ from flows.prefect_server import ADDRESS_FILE
 from flows.settings import Settings
 from storage.catalog.catalogue import Catalogue
 from tests.orchestration.archives import make_photos
-from tests.orchestration.test_labels_import import save, stroke
+from tests.orchestration.labelling import save, stroke
 
 
 def told(api_url: str, settings: Settings) -> list[dict[str, object]]:

@@ -59,7 +59,7 @@ def test_the_doubtful_come_first_and_no_two_alike_side_by_side(home: Path) -> No
         assert {found[0].source_key, found[3].source_key} == {"unsure", "unsure too"}
         assert found[0].distance is None and found[1].distance in (39, 40) and found[3].distance == 1
         assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
-        assert "doubt 1.00, 5.00% of it near the threshold, the most doubtful" in found[0].why
+        assert "doubt 1.00, 5.00% of the photo near the threshold, the most doubtful" in found[0].why
         ((where, why),) = problems
         assert where == "gone" and "mask.png" in why
         catalogue.record_labels([label(found[0].source_key)])

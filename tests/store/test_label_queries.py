@@ -107,7 +107,10 @@ def test_a_label_keeps_what_each_annotator_painted(catalogue: Catalogue) -> None
     assert found == [("Ada", "Ada.png", at), ("Grace", "Grace.png", at)]
     kept = catalogue.latest_labels()[sha("a.jpg")]
     assert (kept.annotators, kept.disagreement, kept.disagreement_key) == (2, 0.02, "d.png")
-    assert catalogue.known_masks([sha("a.jpg")]) == {(sha("a.jpg"), sha("mask 1")): 1}
+    recorded = catalogue.recorded_masks([sha("a.jpg")])[sha("a.jpg")]
+    assert sorted((one.author or "", one.mask_key, one.reviewed) for one in recorded) == [
+        ("", "mask 1.png", True), ("Ada", "Ada.png", True), ("Grace", "Grace.png", True),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
