@@ -193,6 +193,7 @@ def review(
             row = review_label(catalogue, settings, photo, accepted=not reject, by=by, note=note, label_id=label_id)
             verdict = "rejected" if reject else "accepted"
             typer.echo(f"{verdict}: label {row.label_id} of {row.source_key or row.photo_sha256} by {row.author}")
+    typer.echo("The next `oldphoto restore` makes what this changes; what was made so before is shown again at once.")
 
 
 def _tidy(text: str | None) -> str | None:

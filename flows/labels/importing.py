@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from flows.endpoints import honours_conditions
 from flows.errors import UsageError
 from flows.labels.before import PaintedBefore
 from flows.labels.found import Findings, FoundLabel, found_labels
+from flows.labels.joining import join_labels, open_label_store, store_masks
 from flows.labels.making import MadeLabel, make_label, paintings
 from flows.labels.matching import PhotoMatcher
 from flows.labels.ready import announce
@@ -18,7 +18,6 @@ from flows.progress import progress
 from flows.settings import Settings
 from oldphoto_core.errors import LabelRefused
 from storage.catalog.catalogue import Catalogue
-from storage.errors import ObjectExists
 from storage.objects import ObjectStore
 from storage.records import NamedPhoto
 
@@ -125,6 +124,8 @@ def import_labels(
         fresh = _count(made, wishes, summary)
         if not dry_run:
             catalogue.record_labels([label.record for label in fresh])
+            if wishes.reviewed:
+                summary.problems += _join_missed(catalogue, store, [label.record.photo_sha256 for label in fresh])
     if not dry_run:
         catalogue.decide_label_splits()  # those that never train are not counted
         summary.waiting, summary.untried = catalogue.labels_waiting(), catalogue.labels_untried()
@@ -133,25 +134,13 @@ def import_labels(
     return summary
 
 
-def store_masks(store: ObjectStore, label: MadeLabel) -> None:
-    """Writes what is not there yet of a label's files; rows come after.
-
-    Raises:
-        LabelRefused: other bytes stand in the place of one.
-    """
-    for key, data in label.files.items():
-        try:
-            store.write_once(key, data)
-        except ObjectExists as error:
-            problem = f"its mask on record, {key}, was changed; take that file away and import again"
-            raise LabelRefused(problem) from error
-
-
-def open_label_store(catalogue: Catalogue, settings: Settings) -> ObjectStore:
-    """The store of masks, to be written to."""
-    url = settings.labels_url
-    conditional = honours_conditions(catalogue, settings, url, "labels")
-    return ObjectStore(url, settings.store_options(url, "labels"), conditional_writes=conditional)
+def _join_missed(catalogue: Catalogue, store: ObjectStore, photos: Sequence[str]) -> list[tuple[str, str]]:
+    """Joins what another import brought meanwhile; gives what cannot be joined."""
+    try:
+        join_labels(catalogue, store, photos)
+    except LabelRefused as error:
+        return [("labels of another import at the same time", str(error))]
+    return []
 
 
 def _label_store(catalogue: Catalogue, settings: Settings, *, dry_run: bool) -> ObjectStore:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from flows.browsing import show_photo
 from flows.errors import UsageError
-from flows.labels.before import PaintedBefore
-from flows.labels.importing import open_label_store, store_masks
-from flows.labels.making import join_people
+from flows.labels.joining import join_labels, open_label_store
 from flows.settings import Settings
 from flows.states import find_meant
 from storage.catalog.catalogue import Catalogue
@@ -49,21 +47,9 @@ def review_label(
     if catalogue.review_label(chosen.label_id, accepted=accepted, by=by.strip(), note=remark):
         show_photo(settings, catalogue, chosen.photo_sha256)  # another restoration may be its latest now
     if accepted:
-        _join(catalogue, settings, chosen.photo_sha256)
+        join_labels(catalogue, open_label_store(catalogue, settings), [chosen.photo_sha256])
         catalogue.decide_label_splits()
     return chosen
-
-
-def _join(catalogue: Catalogue, settings: Settings, sha256: str) -> None:
-    """Joins what was accepted with what others painted."""
-    masks = catalogue.recorded_masks([sha256])[sha256]
-    if len({mask.author for mask in masks if mask.reviewed and mask.author is not None}) < 2:
-        return
-    store = open_label_store(catalogue, settings)
-    before = PaintedBefore(catalogue.photos_of_hashes([sha256])[sha256], tuple(masks), store)
-    if (label := join_people(before)) is not None:
-        store_masks(store, label)
-        catalogue.record_labels([label.record])
 
 
 def _chosen(labels: list[LabelRow], label_id: int | None) -> LabelRow | None:

@@ -93,7 +93,8 @@ def _add_annotations(connection: Connection, label_id: int, parts: Sequence[Labe
         for part in parts
     ]  # fmt: skip
     if rows:
-        connection.execute(sa.insert(label_annotation), rows)
+        once = insert(connection, label_annotation).on_conflict_do_nothing()
+        connection.execute(once, rows)
 
 
 def _labelling(record: LabelRecord) -> EventRecord:

@@ -44,7 +44,7 @@ def test_an_import_of_labels_runs_the_retraining_that_serve_has_deployed(museum:
     try:
         wait_for(lambda: "Ctrl-C ends all" in serve.log_path.read_text(), "serve", seconds=120)
         names = [automation["name"] for automation in read(api_url, "automations")]
-        assert names == [automation_name(DEPLOYMENT)]
+        assert names.count(automation_name(DEPLOYMENT)) == 1
         import_masks(mine, tmp_path / "masks", 4)
         wait_for(lambda: ended(mine, serve), "a retraining", seconds=180)
     finally:
@@ -73,7 +73,7 @@ def import_masks(museum: Museum, folder: Path, count: int) -> None:
         environment=museum.environment | {"PREFECT_API_URL": ""},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "Prefect was told, and retraining begins" in " ".join(done.stdout.split())
+    assert "Prefect's server was told" in " ".join(done.stdout.split())
 
 
 def test_the_hourly_check_asks_for_a_run_where_labels_wait_and_not_otherwise(museum: Museum, tmp_path: Path) -> None:
@@ -90,13 +90,13 @@ def test_the_hourly_check_asks_for_a_run_where_labels_wait_and_not_otherwise(mus
             assert done.returncode == 0, done.stdout + done.stderr
             return done
 
-        python("-m", "prefect", "--no-prompt", "work-pool", "create", "oldphoto", "--type", "process")
+        python("-m", "prefect", "--no-prompt", "work-pool", "create", "oldphoto", "--type", "process", "--overwrite")
         python("-m", "prefect", "--no-prompt", "deploy", "--prefect-file", str(FILE), "--name", "retrain")
         for _ in range(2):
             python("-m", "flows.training.automation", DEPLOYMENT)
-        (automation,) = read(server.url, "automations")
+        (automation,) = [one for one in read(server.url, "automations") if one["name"] == automation_name(DEPLOYMENT)]
         assert automation["trigger"]["expect"] == ["oldphoto.labels.ready"]  # type: ignore[index]
-        (deployment,) = read(server.url, "deployments")
+        (deployment,) = [one for one in read(server.url, "deployments") if one["name"] == "retrain"]
         assert automation["actions"][0]["deployment_id"] == deployment["id"]  # type: ignore[index]
 
         check = "from flows.training.trigger import retrain_check; import sys; retrain_check(home=sys.argv[1])"

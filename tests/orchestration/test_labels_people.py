@@ -13,6 +13,9 @@ from PIL import Image
 
 from flows.audit import audit
 from flows.cli.app import run_command
+from flows.labels.before import PaintedBefore
+from flows.labels.joining import join_labels, open_label_store, store_masks
+from flows.labels.making import Painting, make_label
 from storage.keys import sha256_hex
 from tests.orchestration.labelling import Archive, label_archive, read_png, save, stroke, studio
 
@@ -62,6 +65,24 @@ def test_who_comes_later_is_joined_and_not_put_in_the_place_of_others(archive: A
         again = archive.take(masks(tmp_path, *rows), author=who)
         assert (again.new, again.known) == (0, 1)
     assert in_use(archive)[0] == "Ada, Alan, Grace"
+
+
+def test_of_two_imports_at_once_neither_is_lost(archive: Archive, tmp_path: Path) -> None:
+    """Grace's began before Ada's came, and ends after it: the label is of both all the same."""
+    ((sha256,),) = archive.ask(
+        "SELECT photo.sha256 FROM photo JOIN source_object AS o ON o.photo_id = photo.id "
+        "WHERE o.key = '1931/photo-000.png'"
+    )
+    store = open_label_store(archive.catalogue, archive.settings)
+    nothing = PaintedBefore(archive.catalogue.photos_of_hashes([sha256])[sha256], (), store)
+    archive.take(masks(tmp_path, 20))
+    late = make_label(nothing, {"Grace": Painting(stroke(row=40), "PNG", archive.catalogue.clock())}, reviewed=True)
+    store_masks(store, late)
+    archive.catalogue.record_labels([late.record])
+    assert in_use(archive)[0] == "Grace"
+    assert [join_labels(archive.catalogue, store, [sha256]) for _ in range(2)] == [1, 0]
+    author, mask, _ = in_use(archive)
+    assert (author, np.array_equal(mask, np.maximum(stroke(row=20), stroke(row=40)))) == ("Ada, Grace", True)
 
 
 def test_who_paints_again_is_counted_once_with_the_latest(archive: Archive, tmp_path: Path) -> None:
