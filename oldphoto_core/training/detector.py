@@ -33,8 +33,9 @@ SEVERITY_POWER = 1.0
 """As many bad photos as mild ones: half of a mild photo's damage can hardly be seen."""
 AREAS = {"p_hole": 0.4, "p_border": 0.3, "p_stain": 0.15, "p_tape": 0.15}
 """Wide damage, most of the damaged pixels and the last to be learned, comes twice as often as in the recipe."""
-FORGIVEN, PENALTY = 0.005, 10.0
-"""What a detector that is fine-tuned may lose on the second generator, of AUC, before it counts so many times over."""
+SURE = 0.2
+"""Beside a label, where the starting detector gives at least this, nobody said that it is wrong: a label tells what was
+missed, and is joined with what was found. Such pixels are not trained on."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class DetectorStage:
     def __init__(
         self, settings: DetectorSettings, material: Material, *, parent: nn.Module | None = None, seed: int = 0
     ):
-        """Takes the detector that distillation holds on to as `parent`; its weights are not written to."""
+        """Takes the detector that fine-tuning starts from as `parent`; its weights are not written to."""
         self.device = material.device
         self.options, self.settings = settings, asdict(settings)
         with fresh_weights(seed, self.name):
@@ -102,15 +103,10 @@ class DetectorStage:
         self._labelled_batch = min(round(settings.batch * settings.labelled_share), settings.batch - 1)
         if self._labelled is None:
             self._labelled_batch = 0
-        self._parent = None
-        if parent is not None and settings.distil:
-            self._parent = placed(parent, self.device).eval().requires_grad_(False)
+        self.parent = None if parent is None else placed(parent, self.device).eval().requires_grad_(False)
         self._own, self._second = own_set(material), second_set(material)
         self._validation = material.labelled_validation
         self.score = "second/auc" if self._validation is None else "mixed/auc"
-        self._floor = float("-inf")
-        if self._parent is not None and self._validation is not None:
-            self._floor = detection_figures(detection(self._parent), self._second)["auc"] - FORGIVEN
 
     def step(self, clock: Clock, generator: torch.Generator) -> tuple[dict[str, torch.Tensor], int]:
         image, mask, ignore, labelled = self._batch(clock.step)
@@ -122,14 +118,16 @@ class DetectorStage:
         with precision(self.device):
             logits = self.detector(image)
         counted = 1 - ignore
+        if self.parent is not None:
+            with torch.no_grad(), precision(self.device):
+                before = self.parent(image)
+            counted = counted * (1 - labelled * (1 - mask) * (torch.sigmoid(before.float()) >= SURE))
         losses = {}
         if self.options.focal:
             losses["focal"] = focal(logits, mask, counted, gamma=self.options.gamma)
         if self.options.dice:
             losses["dice"] = dice(logits, mask, counted)
-        if self._parent is not None:
-            with torch.no_grad(), precision(self.device):
-                before = self._parent(image)
+        if self.parent is not None and self.options.distil:
             losses["distil"] = weighted_mean((logits - before).square(), 1 - mask * labelled)
         update(self.optimisers["detector"], sum(getattr(self.options, n) * loss for n, loss in losses.items()))
         return losses, self.options.batch
@@ -154,8 +152,7 @@ class DetectorStage:
         if self._validation is not None:
             figures |= {f"labelled/{k}": v for k, v in labelled_figures(detect, self._validation).items()}
             found = [figures[name] for name in ("labelled/auc", "second/auc") if not math.isnan(figures[name])]
-            forgotten = max(0.0, self._floor - figures["second/auc"]) if self._floor > 0 else 0.0
-            figures["mixed/auc"] = sum(found) / len(found) - PENALTY * forgotten if found else float("nan")
+            figures["mixed/auc"] = sum(found) / len(found) if found else float("nan")
         return figures
 
 

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 import torch
 
 from oldphoto_core.models.presets import build_detector, preset
+from oldphoto_core.training import distributed
 from oldphoto_core.training.checkpoint import load_release_weights
 from oldphoto_core.training.detector import DetectorSettings, DetectorStage, detection
+from oldphoto_core.training.detector_blend import keep_what_is_better
 from oldphoto_core.training.distributed import own_device, together
 from oldphoto_core.training.export import before_translation, trained_detector, trained_look, trained_vae
 from oldphoto_core.training.look import LookSettings, LookStage
@@ -36,7 +38,8 @@ def train_look(material: Material, settings: LookSettings, options: RunOptions) 
 def train_detector(material: Material, settings: DetectorSettings, options: RunOptions) -> RunResult:
     """Trains the scratch detector: on synthetic damage, and on labelled photos where the material has any.
 
-    Where it starts from a release, that release's detector is the one that distillation holds on to.
+    Where it starts from a release and there are labels, it holds on to that release's detector, and as much of the
+    change is kept as does not forget too much (`detector_blend`).
     """
     return _on_all(_detector, material, settings, options)
 
@@ -85,10 +88,14 @@ def _look(material: Material, settings: LookSettings, options: RunOptions) -> Ru
 
 def _detector(material: Material, settings: DetectorSettings, options: RunOptions) -> RunResult:
     parent = None
-    if settings.distil and options.start:
+    if options.start and material.labelled is not None:
         parent = build_detector(preset(settings.preset))
         load_release_weights(options.start, {"detector": parent})
-    return train(DetectorStage(settings, material, parent=parent, seed=options.seed), options)
+    stage = DetectorStage(settings, material, parent=parent, seed=options.seed)
+    result = train(stage, options)
+    if parent is not None and material.labelled_validation is not None and result.finished and distributed.rank() == 0:
+        keep_what_is_better(stage.evaluate, placed(parent, material.device), result.folder)
+    return result
 
 
 def _vaes(material: Material, settings: VaeSettings, options: RunOptions) -> list[RunResult]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from oldphoto_core.training.checkpoint import load_weights, save_weights
 from oldphoto_core.training.data import PhotoBank
 from oldphoto_core.training.detector import DetectorSettings, DetectorStage
+from oldphoto_core.training.detector_blend import keep_what_is_better
 from oldphoto_core.training.judging import labelled_figures
 from oldphoto_core.training.labelled import LabelledBank
 from oldphoto_core.training.material_folder import LabelledPhoto
@@ -189,3 +193,49 @@ def test_photos_reach_another_process_as_a_handful_of_tensors():
             crops = [b.crops(3, crop_px=32, batch=4, seed=1) for b in (again, bank)]
             assert torch.equal(crops[0].image, crops[1].image)
             assert torch.equal(crops[0].mask, crops[1].mask)
+
+
+def test_pixels_beside_a_label_that_the_parent_is_sure_of_are_not_trained_on():
+    material = labelled_material()
+
+    class Certain(torch.nn.Module):
+        """A detector that takes everything for damaged, or nothing."""
+
+        def __init__(self, logit: float):
+            super().__init__()
+            self.logit = torch.nn.Parameter(torch.tensor(logit))
+
+        def forward(self, image):
+            return self.logit.expand(image.shape[0], 1, *image.shape[-2:])
+
+    losses = []
+    for logit in (-9.0, 9.0):
+        stage = DetectorStage(replace(SETTINGS, labelled_share=1.0, dice=0.0), material, parent=Certain(logit))
+        with stage.source:
+            losses.append(stage.step(Clock(0, 0.5), seeded(0, "step", 0))[0]["focal"].item())
+    assert losses[0] != losses[1]
+
+
+def test_of_a_fine_tuned_detector_as_much_is_kept_as_forgets_little(tmp_path: Path):
+    parent, trained = (DetectorStage(SETTINGS, labelled_material(), seed=seed) for seed in (9, 4))
+    for stage in (parent, trained):
+        stage.source.close()
+    save_weights(tmp_path / "last.safetensors", {"detector": trained.detector}, {"step": 7})
+    old, new = parent.detector.state_dict(), trained.detector.state_dict()
+    name = next(n for n, value in old.items() if not torch.equal(value, new[n]))
+
+    def distance(one: torch.nn.Module) -> float:
+        """How far a detector lies from the parent, as a share of the way to the trained one."""
+        return float(((one.state_dict()[name] - old[name]) / (new[name] - old[name])).median())
+
+    for learned, forgotten, kept in ((0.2, 0.0, 1.0), (0.2, 0.015, 0.4), (0.2, 0.2, 0.0), (-0.1, 0.0, 0.0)):
+
+        def judge(networks, learned=learned, forgotten=forgotten):
+            share = distance(networks["detector"])
+            return {"labelled/auc": 0.6 + learned * share, "second/auc": 0.75 - forgotten * share}
+
+        assert keep_what_is_better(judge, parent.detector, tmp_path) == kept
+        found = copy.deepcopy(parent.detector)
+        notes = load_weights(tmp_path / "best.safetensors", {"detector": found})
+        assert (notes["share_of_change"], notes["step"]) == (kept, 7)
+        assert distance(found) == pytest.approx(kept, abs=1e-4)
