@@ -16,6 +16,7 @@ from flows.cli import (
     bench,
     catalogue,
     doctor,
+    evaluate,
     export,
     files,
     keeping,
@@ -43,7 +44,9 @@ app = typer.Typer(
     epilog=f"Start with: oldphoto sample sample && oldphoto run sample. {EXIT_CODE_HELP}",
 )
 app.callback()(version_option)
-for family in (archive, serve, retrain, files, catalogue, keeping, audit, export, uncertainty, samples, doctor, bench):
+for family in (
+    archive, serve, retrain, files, catalogue, keeping, audit, export, uncertainty, samples, evaluate, doctor, bench,
+):  # fmt: skip
     family.add_to(app)
 app.add_typer(database_app, name="db")
 app.add_typer(train_app, name="train")

@@ -37,6 +37,7 @@ class ClassicalRelease:
     """The same as a release."""
 
     name: str = "classical-1"
+    acted_above: float = 0.5
 
     def load(self) -> ClassicalRestorer:
         """Loads it."""

@@ -148,6 +148,20 @@ def test_nothing_is_computed_twice_and_a_new_release_computes_what_it_had_a_hand
     assert measured(photos, tmp_path, code="2").computed == len(first.rows)
 
 
+def test_other_methods_are_given_what_the_release_would_mend(photos: Path, tmp_path: Path) -> None:
+    settings = settings_for(photos, generators=("second",), shown=0)
+    found = {
+        above: run_comparison(
+            settings, tmp_path, release=ClassicalRelease(acted_above=above), code_version="1"
+        )
+        for above in (0.2, 1.0)
+    }  # fmt: skip
+    marked = {above: [r.further["marked"] for r in one.rows if r.method == DETECTOR] for above, one in found.items()}
+    assert all(marked[0.2]) and not any(marked[1.0])
+    figures = {(r.photo, r.method): r.psnr for r in found[1.0].rows}
+    assert all(figures[p, "telea-detected-mask"] == figures[p, "input"] for p, m in figures if m == "input")
+
+
 def test_a_run_that_was_stopped_goes_on_with_the_same_figures(photos: Path, tmp_path: Path) -> None:
     whole = measured(photos, tmp_path / "whole")
 

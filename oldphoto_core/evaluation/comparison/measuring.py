@@ -43,6 +43,7 @@ class Measurer:
         methods: what is compared.
         restorer: gives the mask that is detected; None where the classical ways alone are measured.
         release: name of the release, part of the keys of all that it had a hand in.
+        acted_above: probability from which the release mends.
         code_version: part of all keys.
         textures_dir: for the first generator.
         textures_sha256: of what is in it.
@@ -55,13 +56,14 @@ class Measurer:
         restorer: PhotoRestorer | None,
         *,
         release: str,
+        acted_above: float,
         code_version: str,
         textures_dir: Path | None,
         textures_sha256: str,
         pictures: Path,
     ) -> None:
         self._methods, self._restorer = methods, restorer
-        self._release, self._code_version = release, code_version
+        self._release, self._acted_above, self._code_version = release, acted_above, code_version
         self._textures_dir, self._textures_sha256 = textures_dir, textures_sha256
         self._pictures = pictures
         self._lpips = LearnedDistance.at_hand()
@@ -73,7 +75,7 @@ class Measurer:
             identity["textures"] = self._textures_sha256
         keys = {}
         for name, source, version in self._wanted(case):
-            release = self._release if source == "detected" or name.startswith("restored") else ""
+            release = [self._release, self._acted_above] if source == "detected" or name.startswith("restored") else []
             keys[name] = key_of(**identity, method=name, version=version, release=release, code=self._code_version)
         return keys
 
@@ -85,9 +87,8 @@ class Measurer:
 
     def picture_folder(self, case: Case) -> Path:
         """Gives where a case's pictures are kept."""
-        return self._pictures / key_of(
-            **case.identity, textures=self._textures_sha256, release=self._release, code=self._code_version
-        )
+        by = {"release": [self._release, self._acted_above], "code": self._code_version}
+        return self._pictures / key_of(**case.identity, textures=self._textures_sha256, **by)
 
     def measure(self, case: Case, known: Collection[str]) -> list[Row]:
         """Gives the rows of a case that are not among the known keys, and keeps its pictures where it is shown.
@@ -101,7 +102,7 @@ class Measurer:
         if case.shown:
             wanted |= {name for name in keys if name in SHOWN or name == DETECTOR}
         damaged = self._damaged(case)
-        own = _Own(self._restorer, damaged.image)
+        own = _Own(self._restorer, damaged.image, self._acted_above)
         rows, pictures = [], {"input": damaged.image}
         if DETECTOR in wanted:
             rows.append(self._detection(case, keys[DETECTOR], damaged, own))
@@ -153,14 +154,14 @@ class Measurer:
             mask_coverage=float(damaged.mask.mean()),
             damaged_by_score=tuple(counts.positive.tolist()),
             sound_by_score=tuple(counts.negative.tolist()),
-            further={"marked": float((own.mask > 0.5).mean())},
+            further={"marked": float(own.mask.mean())},
         )
 
     def _row(
         self, case: Case, key: str, method: str, damaged: Damaged, result: Photo, seconds: float, own: _Own
     ) -> Row:
         if case.kind == "old":
-            coverage = float((own.mask > 0.5).mean())
+            coverage = float(own.mask.mean())
             figures = no_reference_figures(result) | {"psnr_to_input": metrics.psnr(result, damaged.image)}
             return self._named(case, key, method, mask_coverage=coverage, seconds=seconds, further=figures)
         target, mask = damaged.target, damaged.mask
@@ -201,8 +202,8 @@ class Measurer:
 class _Own:
     """What the release makes of a picture with the mask that it finds, each computed when it is first asked for."""
 
-    def __init__(self, restorer: PhotoRestorer | None, image: Photo) -> None:
-        self._restorer, self._image = restorer, image
+    def __init__(self, restorer: PhotoRestorer | None, image: Photo, acted_above: float) -> None:
+        self._restorer, self._image, self._acted_above = restorer, image, acted_above
         self._restoration: Restoration | None = None
         self.seconds = 0.0
 
@@ -217,11 +218,11 @@ class _Own:
         return self._restoration
 
     @property
-    def mask(self) -> NDArray[np.float32]:
-        """(H, W) in [0, 1], the mask that the restoration used."""
+    def mask(self) -> NDArray[np.bool_]:
+        """(H, W), where the release mends."""
         if self._restorer is None:
-            return np.zeros(self._image.shape[:2], np.float32)
-        return np.asarray(self.restoration.mask, np.float32)
+            return np.zeros(self._image.shape[:2], bool)
+        return np.asarray(self.restoration.mask) > self._acted_above
 
     @property
     def scores(self) -> NDArray[np.float32]:

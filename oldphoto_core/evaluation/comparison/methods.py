@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Protocol, cast
 
 import numpy as np
@@ -16,9 +15,10 @@ from numpy.typing import NDArray
 
 from oldphoto_core.evaluation import baselines
 from oldphoto_core.evaluation.baselines import Algorithm, Image, Mask
+from oldphoto_core.releases.card import ReleaseCard
 
 MaskSource = Literal["none", "true", "detected"]
-"""Which mask a method is given: none, the one that the generator knows, or the release's own."""
+"""Which mask a method is given: none, the one that the generator knows, or what the release would mend."""
 
 Cost = Literal["none", "low", "middle", "high"]
 """Processor time a megapixel: up to a second, up to ten, more."""
@@ -190,6 +190,10 @@ class ReleaseChoice(Protocol):
     def name(self) -> str:
         """Its name, which carries its weights: part of the keys of figures."""
 
+    @property
+    def acted_above(self) -> float:
+        """Probability of damage from which it mends: where its mask, soft as it is, becomes one for other methods."""
+
     def load(self) -> PhotoRestorer:
         """Loads it."""
 
@@ -198,15 +202,25 @@ class ReleaseChoice(Protocol):
 class FolderRelease:
     """A release in a folder."""
 
-    folder: Path
-    name: str
+    card: ReleaseCard
     device: str = "auto"
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.card.name
+
+    @property
+    def acted_above(self) -> float:
+        """The middle of the ramp that its card gives, as in the do-no-harm figures."""
+        operating = self.card.card.get("operating", {})
+        return float(operating.get("mask_from", 0.0) + operating.get("mask_sure", 1.0)) / 2
 
     def load(self) -> PhotoRestorer:
         """Loads it."""
         from oldphoto_core import Restorer
 
-        return cast(PhotoRestorer, Restorer.from_release(self.folder, device=self.device))
+        return cast(PhotoRestorer, Restorer.from_release(self.card.folder, device=self.device))
 
 
 class LateRestorer:

@@ -121,6 +121,7 @@ class _Work:
             all_methods(restorer),
             restorer,
             release=self.release.name if self.release else "",
+            acted_above=self.release.acted_above if self.release else 1.0,
             code_version=self.code_version,
             textures_dir=self.settings.textures_dir,
             textures_sha256=self.material.textures_sha256,

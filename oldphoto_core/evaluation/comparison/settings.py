@@ -75,7 +75,7 @@ class ComparisonSettings:
             return cls(photos_dir, textures_dir, old_dir)
         return cls(
             photos_dir, textures_dir, old_dir, "quick",
-            drawn_count=8, kind_count=3, old_count=6, harm_count=6, side_px=256, shown=1,
+            drawn_count=8, kind_count=2, old_count=4, harm_count=4, side_px=256, shown=1,
         )  # fmt: skip
 
 

@@ -1,0 +1,75 @@
+"""`oldphoto evaluate`: how good a release is, beside the classical ways, on photos that nothing was trained on."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.options import EXIT_CODE_HELP, Device, Home, Release, given
+from flows.errors import UsageError
+from flows.settings import Settings
+
+_PROTOCOLS = ("quick", "default")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds this command."""
+    example = "Example: oldphoto evaluate --photos clean --textures textures --old old --protocol quick --out figures. "
+    app.command("evaluate", epilog=example + EXIT_CODE_HELP)(evaluate)
+
+
+def evaluate(
+    photos: Annotated[Path, typer.Option(help="Folder of clean photos; only held-out ones are used.")],
+    out: Annotated[Path, typer.Option(help="Folder for figures.parquet, summary.json and evaluation.html.")],
+    textures: Annotated[
+        Path | None, typer.Option(help="Folder of damage textures, of which held-out ones are used; else drawn.")
+    ] = None,
+    old: Annotated[Path | None, typer.Option(help="Folder of real old photos, restored without a reference.")] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="quick: minutes, for a look. default: hours, for figures to quote.", metavar="quick|default"
+        ),
+    ] = "default",
+    release: Release = None,
+    no_release: Annotated[bool, typer.Option("--no-release", help="Measure the classical ways alone.")] = False,
+    harm: Annotated[bool, typer.Option(help="Also measure photos with nothing wrong.")] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Of the damage.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; each loads the release.")] = 1,
+    device: Device = None,
+    home: Home = None,
+) -> None:
+    """Measure a release on held-out photos, by kind of damage and severity, beside the classical ways.
+
+    Figures that lie in OUT already, of the same release, code version and settings, are not computed again.
+    """
+    if protocol not in _PROTOCOLS:
+        raise UsageError(f"--protocol {protocol}: expected {' or '.join(_PROTOCOLS)}")
+    settings = Settings.load(home, **given(release=release, device=device))
+
+    from dataclasses import replace
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from flows.evaluation.run import evaluate_release
+    from flows.evaluation.telling import result_table
+    from flows.release_store import release_without_catalogue
+    from oldphoto_core.evaluation.comparison.methods import FolderRelease
+    from oldphoto_core.evaluation.comparison.settings import ComparisonSettings
+
+    measured = ComparisonSettings.for_protocol(protocol, photos, textures_dir=textures, old_dir=old)  # type: ignore[arg-type]
+    measured = replace(measured, seed=seed, harm_count=measured.harm_count if harm else 0)
+    card = None if no_release else release_without_catalogue(settings)
+    choice = FolderRelease(card, settings.device) if card else None
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task("cases", total=None)
+        found = evaluate_release(
+            measured, out, release=choice, jobs=jobs,
+            progress=lambda done, total: bars.update(bar, completed=done, total=total),
+        )  # fmt: skip
+    Console(width=None if sys.stdout.isatty() else 120).print(result_table(found.summary))
+    typer.echo(f"{found.rows} rows, {found.computed} of them computed now; the page: {found.page}")

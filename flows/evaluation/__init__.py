@@ -1,0 +1,1 @@
+"""`oldphoto evaluate`: a release measured by core, written down as Parquet, JSON and a page."""

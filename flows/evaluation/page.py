@@ -1,0 +1,267 @@
+"""What was measured, as a page: goals first, then methods, kinds of damage, detection, real photos, harm, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from flows.evaluation import words
+from flows.evaluation.grids import picture_rows, real_rows
+from oldphoto_core.evaluation.comparison.kinds import KINDS, LEVELS
+from oldphoto_core.evaluation.comparison.plots import kinds_plot, methods_plot, roc_plot
+from storage.reports.evaluation import Cell, EvaluationPage, PageSection, PageTable, Plot
+
+if TYPE_CHECKING:
+    from oldphoto_core.evaluation.comparison.running import Comparison
+
+Summary = Mapping[str, Any]
+
+RESTORED = "restored"
+SMALL = 30
+"""Photos below which a page says that its figures are from a small count."""
+
+
+def evaluation_page(summary: Summary, found: Comparison) -> EvaluationPage:
+    """Gives the page of a summary, with the pictures that were kept."""
+    sections = [
+        *_goals(summary), *_methods(summary), *_kinds(summary, found), *_detection(summary), *_real(summary, found),
+        *_harm(summary), *_behind(summary),
+    ]  # fmt: skip
+    return EvaluationPage(
+        title=summary["release"] or "classical methods",
+        verdict=_verdict(summary),
+        facts=_facts(summary),
+        tiles=list(_tiles(summary)),
+        sections=sections,
+        notes=list(_notes(summary)),
+    )
+
+
+def table_at(summary: Summary, generator: str, kind: str, severity: str) -> dict[str, Any] | None:
+    """Gives the figures by method of one kind of damage; None where it was not measured."""
+    for table in summary["paired"]:
+        if (table["generator"], table["kind"], table["severity"]) == (generator, kind, severity):
+            return dict(table)
+    return None
+
+
+def _verdict(summary: Summary) -> str:
+    table = table_at(summary, "second", "mixed", "drawn") or summary["paired"][0]
+    ours = table["methods"].get(RESTORED)
+    if ours is None:
+        return f"The classical ways on {table['photos']} held-out photos; no release was measured."
+    over = ours.get("aligned_psnr_over_classical")
+    said = f"Mixed damage that nothing was trained on: {words.sentence(ours['psnr_gain'])} PSNR above the input"
+    if over and over["value"] is not None:
+        said += (
+            f"; tone-aligned, {words.sentence(over)} beside the best classical way, which is given the true mask"
+            " while the release must find its own"
+        )
+    met = sum(goal["met"] for goal in summary["goals"])
+    return f"{said}. {met} of {len(summary['goals'])} goals are met."
+
+
+def _facts(summary: Summary) -> dict[str, str]:
+    settings = summary["settings"]
+    size = f"{settings['side_px']} px squares" if settings["side_px"] else "whole"
+    return {
+        "Protocol": summary["protocol"],
+        "Photos": f"{settings['drawn_count']} mixed, {settings['kind_count']} a kind and severity; {size}",
+        "Textures": f"{len(summary['textures'])} held out" if summary["textures"] else "drawn",
+        "Real photos": f"{len(summary['old_photos'])}",
+        "Seed": str(settings["seed"]),
+        "Code": f"oldphoto {summary['code_version']}",
+    }
+
+
+def _tiles(summary: Summary) -> Iterator[tuple[str, str, Literal["restored", "failed", ""]]]:
+    table = table_at(summary, "second", "mixed", "drawn")
+    ours = table["methods"].get(RESTORED) if table else None
+    if ours:
+        assert table is not None
+        yield words.found(ours["psnr"]).words, "PSNR restored, dB", ""
+        yield words.found(table["methods"]["input"]["psnr"]).words, "PSNR of the input, dB", ""
+        for figure, label in (
+            ("psnr_gain", "dB above the input"), ("aligned_psnr_over_classical", "dB aligned, to classical + true mask")
+        ):  # fmt: skip
+            value = ours.get(figure, {}).get("value")
+            if value is not None:
+                yield words.signed(ours[figure]).words, label, "restored" if value > 0 else "failed"
+    for entry in summary["detection"]:
+        if (entry["generator"], entry["kind"], entry["severity"]) == ("second", "mixed", "drawn") and "auc" in entry:
+            yield words.found(entry["auc"], "{:.3f}").words, "detection AUC", ""
+    for check in summary["harm"]:
+        if check["section"] == "clean" and check["what"].endswith("full, mean"):
+            yield f"{check['found']:.1f}", "dB, clean photos", "restored" if check["met"] else "failed"
+
+
+def _notes(summary: Summary) -> Iterator[str]:
+    count = min(summary["settings"]["drawn_count"], len(summary["photos"]))
+    if count < SMALL:
+        yield (
+            f"A small count: {count} photos of mixed damage. Intervals are wide, and of few photos they are too narrow;"
+            " figures to quote come from the protocol default."
+        )
+    yield from summary["notes"]
+
+
+def _goals(summary: Summary) -> Iterator[PageSection]:
+    if not summary["goals"]:
+        return
+    rows = []
+    for goal in summary["goals"]:
+        verdict = "met" if goal["met"] else "interim met" if goal["interim_met"] else "not met"
+        mark = {"met": "passed", "interim met": "kept", "not met": "failed"}[verdict]
+        interim = "" if goal["interim"] is None else f"{goal['interim']:g}"
+        found = words.found(goal, "{:.3f}" if "ROC" in goal["title"] else "{:+.2f}")
+        cells = [found, Cell(f"{goal['needed']:g}"), Cell(interim or "–"), Cell(verdict, mark=mark)]
+        rows.append((goal["title"], cells))
+    table = PageTable(["Release, with the mask that it finds", "Found", "Goal", "Interim", ""], rows)
+    extent = "On damage of the second generator, which nothing was trained on. Interim: weights trained without a GPU."
+    yield PageSection("goals", "Goals", extent, tables=[table])
+
+
+def _methods(summary: Summary) -> Iterator[PageSection]:
+    titles = {method["name"]: method["title"] for method in summary["methods"]}
+    figures = ["psnr", "aligned_psnr", "masked_psnr", "aligned_masked_psnr", "ssim", "delta_e", "lpips"]
+    tables = []
+    for generator, name in words.GENERATORS.items():
+        table = table_at(summary, generator, "mixed", "drawn")
+        if table is None:
+            continue
+        shown = [f for f in figures if any(m[f]["value"] is not None for m in table["methods"].values())]
+        rows = []
+        for method, entry in table["methods"].items():
+            gain = Cell("–") if method == "input" else words.signed(entry["psnr_gain"])
+            cells = [words.found(entry[figure], words.FIGURES[figure][1]) for figure in shown]
+            seconds = Cell(words.found(entry["seconds"]).words)
+            rows.append((titles[method], [gain, *cells, seconds]))
+        headings = ["Method", "PSNR gain, dB", *(words.FIGURES[f][0] for f in shown), "seconds"]
+        caption = f"{name}, {table['photos']} photos, damage as it draws it"
+        strong = frozenset(titles[m] for m in titles if m.startswith(RESTORED))
+        tables.append(PageTable(headings, rows, caption, strong))
+    plot = methods_plot(summary)
+    shows = "Tone-aligned PSNR with its 95 % interval: tone forgiven, what is left is detail, noise and marks."
+    extent = "Mixed damage. Tone-aligned: after the 3×4 colour fit that is best on unmasked pixels, for all alike."
+    yield PageSection("methods", "Methods", extent, [Plot(shows, plot)] if plot else [], tables)
+
+
+def _kinds(summary: Summary, found: Comparison) -> Iterator[PageSection]:
+    for generator, name in words.GENERATORS.items():
+        plot = kinds_plot(summary, generator)
+        if plot is None and table_at(summary, generator, "mixed", "drawn") is None:
+            continue
+        tables = [_gains(summary, generator, RESTORED)] if _has(summary, generator, RESTORED) else []
+        shows = "Tone-aligned PSNR by kind and severity; the band is the release's 95 % interval, with its own mask."
+        yield PageSection(
+            f"kinds-{generator}",
+            f"Kinds of damage: {name.lower()}",
+            "One kind at a time, at three severities, so that it is seen what is mended and what is not.",
+            [Plot(shows, plot)] if plot else [],
+            tables,
+            picture_rows(found, generator),
+            "Pictures of each kind, side by side",
+        )
+
+
+def _has(summary: Summary, generator: str, method: str) -> bool:
+    return any(t["generator"] == generator and method in t["methods"] for t in summary["paired"])
+
+
+def _gains(summary: Summary, generator: str, method: str) -> PageTable:
+    rows = []
+    for kind in KINDS:
+        for severity in LEVELS:
+            table = table_at(summary, generator, kind, severity)
+            if table is None or method not in table["methods"]:
+                continue
+            entry, plain = table["methods"][method], table["methods"]["input"]
+            rows.append(
+                (
+                    f"{words.KINDS[kind]}, {severity}",
+                    [
+                        words.found(plain["psnr"]), words.found(entry["psnr"]),
+                        words.signed(entry["psnr_gain"], shaded=True),
+                        words.signed(entry["aligned_psnr_gain"], shaded=True),
+                        words.signed(entry["aligned_masked_psnr_gain"], shaded=True),
+                        words.signed(entry.get("aligned_psnr_over_classical"), shaded=True),
+                    ],
+                )
+            )  # fmt: skip
+    headings = [
+        "Kind and severity", "Input, dB", "Restored, dB", "PSNR gain", "aligned gain", "aligned gain in mask",
+        "aligned, to best classical",
+    ]  # fmt: skip
+    caption = "The release with its own mask; differences in dB, photo by photo. Best classical: given the true mask."
+    return PageTable(headings, rows, caption)
+
+
+def _detection(summary: Summary) -> Iterator[PageSection]:
+    rows = []
+    for entry in summary["detection"]:
+        if entry["severity"] == "all" and entry["kind"] == "mixed":
+            continue
+        if "auc" not in entry and entry["severity"] != "all":
+            continue
+        place = f"{words.GENERATORS[entry['generator']]}: {words.KINDS[entry['kind']].lower()}, {entry['severity']}"
+        score = [words.found(entry.get(name), "{:.3f}") for name in ("auc", "average_precision", "f1")]
+        threshold = Cell(f"{entry['f1_threshold']:.2f}") if "f1_threshold" in entry else Cell("–")
+        share = Cell(f"{entry['damaged_share']:.2%}") if "damaged_share" in entry else Cell("none")
+        rows.append((place, [*score, threshold, share, words.found(entry["marked"], "{:.2%}")]))
+    plot = roc_plot(summary)
+    if not rows:
+        return
+    headings = ["Damage", "AUC", "average precision", "best F1", "at", "damaged", "marked by the release"]
+    extent = (
+        "Pixels: damaged where the opacity of structured damage exceeds 0.25; 0.1 to 0.25, and changes under 4 of 255,"
+        " count for nothing. Damage without marks shows what is marked in vain."
+    )
+    plots = [Plot("Damaged pixels found, against sound ones marked in vain", plot)] if plot else []
+    yield PageSection("detection", "Detection", extent, plots, [PageTable(headings, rows)])
+
+
+def _real(summary: Summary, found: Comparison) -> Iterator[PageSection]:
+    real = summary["real"]
+    if not real["methods"]:
+        return
+    titles = {method["name"]: method["title"] for method in summary["methods"]}
+    figures = ("blur_effect", "noise_sigma", "contrast", "psnr_to_input")
+    forms = ("{:.3f}", "{:.2f}", "{:.1f}", "{:.1f}")
+    rows = [
+        (titles[m], [words.found(entry.get(f), form) for f, form in zip(figures, forms, strict=True)])
+        for m, entry in real["methods"].items()
+    ]
+    rows = [(title, [*cells[:-1], Cell("–")] if title == titles["input"] else cells) for title, cells in rows]
+    headings = ["Method", "blur effect, 0 sharp", "noise, of 255", "contrast, of 255", "PSNR to the photo, dB"]
+    extent = f"{real['photos']} old photos, whose truth nobody knows. No scores: they show what is smoothed or changed."
+    table = PageTable(headings, rows, strong=frozenset({titles[m] for m in titles if m == RESTORED}))
+    yield PageSection("real", "Real photos", extent, tables=[table], pictures=real_rows(found))
+
+
+def _harm(summary: Summary) -> Iterator[PageSection]:
+    if not summary["harm"]:
+        return
+    rows = []
+    for check in summary["harm"]:
+        limit = "" if check["needed"] is None else f"{'≤' if check['at_most'] else '≥'} {check['needed']:g}"
+        verdict = Cell("–")
+        if check["met"] is not None:
+            verdict = Cell("kept", mark="passed") if check["met"] else Cell("broken", mark="failed")
+        cells = [Cell(str(check["photos"])), Cell(f"{check['found']:.4g}"), Cell(limit or "–"), verdict]
+        rows.append((f"{check['section']}: {check['what']}", cells))
+    headings = ["Photos with nothing wrong", "photos", "found", "limit", ""]
+    extent = "What a release does where there is nothing to do. Keys: photos of a night, a white room, fog."
+    yield PageSection("harm", "Do no harm", extent, tables=[PageTable(headings, rows)])
+
+
+def _behind(summary: Summary) -> Iterator[PageSection]:
+    methods = [
+        (m["title"], [Cell("yes" if m["needs_true_mask"] else "no"), Cell(words.COSTS[m["cost"]]), Cell(m["does"])])
+        for m in summary["methods"]
+    ]
+    tables = [PageTable(["Method", "needs the true mask", "cost", "what it does"], methods)]
+    for key, label in (("photos", "clean photos"), ("textures", "textures"), ("old_photos", "real photos")):
+        if summary[key]:
+            rows = [(file["name"], [Cell(file["sha256"])]) for file in summary[key]]
+            tables.append(PageTable(["File", "SHA-256"], rows, folded=f"{len(rows)} {label}, held out, by hash"))
+    yield PageSection("behind", "What was compared, on what", tables=tables)
