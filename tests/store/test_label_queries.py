@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 
@@ -111,6 +113,26 @@ def test_a_label_keeps_what_each_annotator_painted(catalogue: Catalogue) -> None
     assert sorted((one.author or "", one.mask_key, one.reviewed) for one in recorded) == [
         ("", "mask 1.png", True), ("Ada", "Ada.png", True), ("Grace", "Grace.png", True),
     ]  # fmt: skip
+
+
+def test_a_mask_by_more_people_is_the_same_label_and_the_latest(catalogue: Catalogue) -> None:
+    """What a label had stays; it applies again, though another one was painted after it."""
+    with_photos(catalogue, "a.jpg")
+    ada, grace = (
+        LabelAnnotation(author=who, tool="PNG", mask_key=f"{who}.png", mask_sha256=sha(who), coverage=0.1)
+        for who in ("Ada", "Grace")
+    )
+    first = label("a.jpg", "m1", annotations=(ada,), labelled_at="2026-01-01T00:00:00Z")
+    catalogue.record_labels([first])
+    catalogue.record_labels([label("a.jpg", "m2", labelled_at="2026-01-02T00:00:00Z")])
+    both = replace(first, author="Ada, Grace", annotators=2, annotations=(ada, grace), disagreement=0.1)
+    assert [catalogue.record_labels([both]) for _ in range(2)] == [1, 0]
+    kept = catalogue.latest_labels()[sha("a.jpg")]
+    assert (kept.mask_sha256, kept.author, kept.disagreement) == (sha("m1"), "Ada, Grace", 0.1)
+    assert rows(catalogue, "SELECT author FROM label_annotation ORDER BY id") == [("Ada",), ("Grace",)]
+    catalogue.review_label(label_id(catalogue, "m1"), accepted=False, by="Alan")
+    third = replace(both, author="Ada, Carol, Grace", annotations=(replace(ada, author="Carol"),))
+    assert catalogue.record_labels([third]) == 0, "what was rejected stays so"
 
 
 @pytest.mark.parametrize(
