@@ -11,13 +11,15 @@ import duckdb
 import numpy as np
 import pytest
 
-from oldphoto_core.errors import ConfigError
+from oldphoto_core.errors import ConfigError, ReleaseError
 from oldphoto_core.evaluation import metrics
 from oldphoto_core.evaluation.comparison import running
+from oldphoto_core.evaluation.comparison.harm import measured_harm
 from oldphoto_core.evaluation.comparison.kinds import KINDS, MARKED, Kind, make_kind_damager
 from oldphoto_core.evaluation.comparison.learned_distance import LearnedDistance, why_not
 from oldphoto_core.evaluation.comparison.methods import (
     CLASSICAL_TRUE_MASK,
+    FolderRelease,
     LateRestorer,
     all_methods,
     needs_true_mask,
@@ -27,6 +29,7 @@ from oldphoto_core.evaluation.comparison.running import Comparison, run_comparis
 from oldphoto_core.evaluation.comparison.settings import ComparisonSettings
 from oldphoto_core.evaluation.generators import Generator
 from oldphoto_core.evaluation.second_generator import damage
+from oldphoto_core.releases.card import find_release
 from tests.core.classical_release import ClassicalRelease, ClassicalRestorer
 
 
@@ -210,6 +213,21 @@ def test_without_a_release_the_classical_ways_are_measured(photos: Path, tmp_pat
     found = run_comparison(settings, tmp_path, release=None, code_version="1")
     assert {row.method for row in found.rows} == {method.name for method in all_methods(None)}
     assert not (tmp_path / running.PICTURES / "detected-mask.png").exists()
+
+
+def test_harm_is_measured_once_for_a_release_and_becomes_rows(photos: Path, tmp_path: Path) -> None:
+    settings = settings_for(photos, harm_count=2)
+    card = find_release("default")
+    found = measured_harm(settings, FolderRelease(card, "cpu"), tmp_path, "1", sections=("clean",))
+    assert {row.kind for row in found.rows} == {"harm/clean"} and len(found.rows) == 2
+    assert all(row.further["scratches"] > 30 for row in found.rows)
+    assert any(check.what == "PSNR to the input, dB, full, mean" for check in found.checks)
+
+    gone = FolderRelease(replace(card, folder=tmp_path / "gone"), "cpu")
+    again = measured_harm(settings, gone, tmp_path, "1", sections=("clean",))
+    assert again == found
+    with pytest.raises(ReleaseError):
+        measured_harm(settings, gone, tmp_path, "2", sections=("clean",))
 
 
 def test_lpips_is_measured_where_all_of_it_is_at_hand_and_nowhere_else() -> None:

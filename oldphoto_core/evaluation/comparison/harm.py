@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -26,7 +27,14 @@ class Harm:
     notes: list[str]
 
 
-def measured_harm(settings: ComparisonSettings, release: ReleaseChoice, out: Path, code_version: str) -> Harm:
+def measured_harm(
+    settings: ComparisonSettings,
+    release: ReleaseChoice,
+    out: Path,
+    code_version: str,
+    *,
+    sections: Sequence[str] = SECTIONS,
+) -> Harm:
     """Gives the figures, from the file of an earlier run where that was for the same.
 
     Args:
@@ -34,11 +42,13 @@ def measured_harm(settings: ComparisonSettings, release: ReleaseChoice, out: Pat
         release: `load` gives an `oldphoto_core.Restorer`.
         out: keeps do_no_harm.json, do_no_harm.md and sheets of the worst.
         code_version: part of the key.
+        sections: what to measure; `twice` is left out where there are no old photos.
     """
     folders = {"clean": settings.photos_dir, "old": settings.old_dir, "texture": settings.textures_dir}
     given = {name: folder for name, folder in folders.items() if folder is not None}
     key = key_of(
         release=release.name, code=code_version, count=settings.harm_count, role=settings.role,
+        sections=list(sections),
         folders={name: sorted(p.name for p in folder.rglob("*.*")) for name, folder in given.items()},
     )  # fmt: skip
     folder = out / "harm" / key
@@ -51,7 +61,7 @@ def measured_harm(settings: ComparisonSettings, release: ReleaseChoice, out: Pat
             role=settings.role,
             out=folder,
         )
-        for section in SECTIONS:
+        for section in sections:
             if section != "twice" or "old" in given:
                 getattr(measurement, section)()
         measurement.result.save(folder)

@@ -73,6 +73,8 @@ class Measurer:
         identity = dict(case.identity)
         if case.generator == "first":
             identity["textures"] = self._textures_sha256
+        if self._lpips:
+            identity["lpips"] = True  # figures from before it was at hand lack it
         keys = {}
         for name, source, version in self._wanted(case):
             release = [self._release, self._acted_above] if source == "detected" or name.startswith("restored") else []
