@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from flows.browsing import show_again
 from flows.errors import FlowsError
 from flows.progress import progress
 from flows.release_store import kept_release, register_trained
@@ -159,6 +160,9 @@ def settle(work: OpenRetraining, verdict: Verdict, results: Sequence[Mapping[str
         )  # fmt: skip
     except (PromotionConflict, ReleaseRejected) as conflict:
         return replace(summary, outcome="kept", reasons=(one_line(conflict), *verdict.reasons))
+    promoted = catalogue.active_release()
+    if promoted is not None and promoted.activated_at:  # what it restored before, tried out by a person
+        show_again(work.settings, catalogue, since=promoted.activated_at)
     return replace(summary, outcome="promoted")
 
 

@@ -92,6 +92,7 @@ def standing(catalogue: Catalogue, settings: Settings) -> Standing:
     locks = settings.layout.work / "runs"
     if locks.is_dir():
         end_leases_of_the_dead(catalogue, locks)
+    catalogue.decide_label_splits()
     return Standing(catalogue.labels_untried(), unfinished_plan(catalogue), catalogue.lease_holder(LEASE))
 
 
