@@ -187,7 +187,8 @@ class Measurer:
     def _named(self, case: Case, key: str, method: str, **figures: object) -> Row:
         return Row(
             key, case.photo.path.name, case.photo.sha256, case.generator, case.kind, case.severity, method,
-            release=self._release, code_version=self._code_version, **figures,  # type: ignore[arg-type]
+            seed=case.seed, side_px=case.side_px or 0, release=self._release,
+            code_version=self._code_version, **figures,  # type: ignore[arg-type]
         )  # fmt: skip
 
     def _keep(self, case: Case, damaged: Damaged, pictures: dict[str, Photo], own: _Own) -> None:

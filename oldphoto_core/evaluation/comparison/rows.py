@@ -39,6 +39,10 @@ class Row:
     severity: str
     """drawn, mild, medium, bad; `as found` for what is no damage of ours."""
     method: str
+    seed: int = 0
+    """Of the damage."""
+    side_px: int = 0
+    """Side of the square that the photo was reduced to; 0 for a whole photo."""
     mask_coverage: float = NOT_MEASURED
     """Share of pixels truly damaged; of real photos, the share that the release took for damaged."""
     psnr: float = NOT_MEASURED
@@ -119,7 +123,7 @@ class RowStore:
 def _schema() -> Any:
     import pyarrow as pa
 
-    kinds = {"float": pa.float64(), "str": pa.string(), "tuple[int, ...]": pa.list_(pa.int64())}
+    kinds = {"float": pa.float64(), "int": pa.int64(), "str": pa.string(), "tuple[int, ...]": pa.list_(pa.int64())}
     kinds["Mapping[str, float]"] = pa.map_(pa.string(), pa.float64())
     return pa.schema([(f.name, kinds[str(f.type)]) for f in fields(Row)])
 

@@ -81,7 +81,7 @@ def run_comparison(
     total = len(cases) + bool(settings.harm_count and release)
     tell(len(cases) - len(missing), total)
     try:
-        for number, rows in enumerate(_measured(work, missing, store, jobs), start=1):
+        for number, rows in enumerate(_measured(work, planner, missing, store, jobs), start=1):
             computed += len(rows)
             store.add(rows)
             tell(len(cases) - len(missing) + number, total)
@@ -129,11 +129,12 @@ class _Work:
         )
 
 
-def _measured(work: _Work, cases: Sequence[Case], known: Collection[str], jobs: int) -> Iterator[list[Row]]:
+def _measured(
+    work: _Work, planner: Measurer, cases: Sequence[Case], known: Collection[str], jobs: int
+) -> Iterator[list[Row]]:
     """Yields the rows of each case, in whatever order they come."""
     if jobs == 1 or len(cases) < 2:
-        measurer = work.measurer()
-        yield from (measurer.measure(case, known) for case in cases)
+        yield from (planner.measure(case, known) for case in cases)
         return
     spawned = multiprocessing.get_context("spawn")
     waiting = iter(cases)
@@ -142,7 +143,7 @@ def _measured(work: _Work, cases: Sequence[Case], known: Collection[str], jobs: 
         try:
             while True:
                 for case in islice(waiting, 2 * jobs - len(running)):
-                    had = {key for key in work.measurer().keys(case).values() if key in known}
+                    had = {key for key in planner.keys(case).values() if key in known}
                     running.add(pool.submit(_measure, case, had))
                 if not running:
                     return
