@@ -54,7 +54,7 @@ def _verdict(summary: Summary) -> str:
     said = f"Mixed damage that nothing was trained on: {words.sentence(ours['psnr_gain'])} PSNR above the input"
     if over and over["value"] is not None:
         said += (
-            f"; tone-aligned, {words.sentence(over)} beside the best classical way, which is given the true mask"
+            f"; tone-aligned, {words.sentence(over)} against the best classical way, which is given the true mask"
             " while the release must find its own"
         )
     met = sum(goal["met"] for goal in summary["goals"])
@@ -243,11 +243,11 @@ def _harm(summary: Summary) -> Iterator[PageSection]:
         return
     rows = []
     for check in summary["harm"]:
-        limit = "" if check["needed"] is None else f"{'≤' if check['at_most'] else '≥'} {check['needed']:g}"
+        limit = "" if check["needed"] is None else f"{'≤' if check['at_most'] else '≥'} {words.number(check['needed'])}"
         verdict = Cell("–")
         if check["met"] is not None:
             verdict = Cell("kept", mark="passed") if check["met"] else Cell("broken", mark="failed")
-        cells = [Cell(str(check["photos"])), Cell(f"{check['found']:.4g}"), Cell(limit or "–"), verdict]
+        cells = [Cell(str(check["photos"])), Cell(words.number(check["found"])), Cell(limit or "–"), verdict]
         rows.append((f"{check['section']}: {check['what']}", cells))
     headings = ["Photos with nothing wrong", "photos", "found", "limit", ""]
     extent = "What a release does where there is nothing to do. Keys: photos of a night, a white room, fog."
@@ -256,12 +256,18 @@ def _harm(summary: Summary) -> Iterator[PageSection]:
 
 def _behind(summary: Summary) -> Iterator[PageSection]:
     methods = [
-        (m["title"], [Cell("yes" if m["needs_true_mask"] else "no"), Cell(words.COSTS[m["cost"]]), Cell(m["does"])])
+        (
+            m["title"],
+            [
+                Cell("yes" if m["needs_true_mask"] else "no", prose=True), Cell(words.COSTS[m["cost"]], prose=True),
+                Cell(m["does"], prose=True),
+            ],
+        )
         for m in summary["methods"]
-    ]
+    ]  # fmt: skip
     tables = [PageTable(["Method", "needs the true mask", "cost", "what it does"], methods)]
     for key, label in (("photos", "clean photos"), ("textures", "textures"), ("old_photos", "real photos")):
         if summary[key]:
-            rows = [(file["name"], [Cell(file["sha256"])]) for file in summary[key]]
+            rows = [(file["name"], [Cell(file["sha256"], prose=True)]) for file in summary[key]]
             tables.append(PageTable(["File", "SHA-256"], rows, folded=f"{len(rows)} {label}, held out, by hash"))
     yield PageSection("behind", "What was compared, on what", tables=tables)

@@ -33,8 +33,8 @@ def found(entry: Mapping[str, Any] | None, form: str = "{:.2f}", *, shade: int =
     if entry is None or entry.get("value") is None:
         return Cell("–")
     low, high = entry.get("low"), entry.get("high")
-    interval = "" if low is None or high is None else f"{_figure(low, form)} to {_figure(high, form)}"
-    return Cell(_figure(entry["value"], form), interval, shade)
+    interval = "" if low is None or high is None else f"{number(low, form)} to {number(high, form)}"
+    return Cell(number(entry["value"], form), interval, shade)
 
 
 def signed(entry: Mapping[str, Any] | None, *, shaded: bool = False) -> Cell:
@@ -53,7 +53,7 @@ def sentence(entry: Mapping[str, Any]) -> str:
     return f"{cell.words} dB" + (f" ({cell.interval})" if cell.interval else "")
 
 
-def _figure(value: float, form: str) -> str:
+def number(value: float, form: str = "{:.3g}") -> str:
     """Gives the figure with a minus sign in place of a hyphen, and none before zero."""
     text = form.format(value)
     if not text.strip("+-0.%"):

@@ -25,12 +25,14 @@ class Cell:
         interval: of it, in small print.
         shade: how good it is beside others, -3 to 3; 0 is not shaded.
         mark: a class of verdict, such as `passed`.
+        prose: words to be read, not a figure.
     """
 
     words: str
     interval: str = ""
     shade: int = 0
     mark: str = ""
+    prose: bool = False
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,10 @@ def test_pairing_leaves_out_what_makes_a_photo_hard() -> None:
     assert (found.value, found.low, found.high, found.photos) == pytest.approx((1, 1, 1, 20))
 
 
-def test_one_photo_gives_no_interval_and_none_gives_nothing() -> None:
+def test_few_photos_give_no_interval_and_none_gives_nothing() -> None:
+    few, enough = ({str(k): [float(k)] for k in range(count)} for count in (4, 5))
+    assert math.isnan(intervals.mean_over_photos(few).low)
+    assert intervals.mean_over_photos(enough).low < 2 < intervals.mean_over_photos(enough).high
     one = intervals.mean_over_photos({"a": [1.0, 3.0, math.nan]})
     assert one.value == 2 and math.isnan(one.low) and one.photos == 1
     assert one.plain() == {"value": 2.0, "low": None, "high": None, "photos": 1}

@@ -36,7 +36,8 @@ def evaluation_html() -> str:
         "caption",
         strong=frozenset({"ours"}),
     )
-    folded = PageTable(["File", "SHA-256"], [("<script>a</script>.jpg", [Cell("00ff" * 16)])], folded="1 file")
+    file = ("<script>a</script>.jpg", [Cell("00ff" * 16, prose=True)])
+    folded = PageTable(["File", "SHA-256"], [file], folded="1 file")
     pictures = [PictureRow("Mixed", strip)]
     section = PageSection("methods", "Methods", "said", [Plot("curve", SVG)], [wide, folded], pictures)
     return render_evaluation_page(

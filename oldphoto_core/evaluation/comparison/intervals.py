@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 RESAMPLINGS = 1000
 SHARE = 0.95
+LEAST_PHOTOS = 5
+"""With fewer there is no interval: the resamplings of two photos span no more than the two."""
+
 _SEED = 20261125
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and its 95 % interval; NaN bounds where one photo alone was measured."""
+    """A figure and its 95 % interval; NaN bounds where fewer than `LEAST_PHOTOS` were measured."""
 
     value: float
     low: float
@@ -94,7 +97,7 @@ def _draws(count: int, resamplings: int = RESAMPLINGS) -> NDArray[np.int64]:
 
 
 def _estimate(value: float, resampled: NDArray[np.float64], photos: int) -> Estimate:
-    if photos < 2 or len(resampled) == 0:
+    if photos < LEAST_PHOTOS or len(resampled) == 0:
         return Estimate(value, math.nan, math.nan, photos)
     low, high = np.quantile(resampled, [(1 - SHARE) / 2, (1 + SHARE) / 2])
     return Estimate(value, float(low), float(high), photos)

@@ -21,7 +21,7 @@ MaskSource = Literal["none", "true", "detected"]
 """Which mask a method is given: none, the one that the generator knows, or what the release would mend."""
 
 Cost = Literal["none", "low", "middle", "high"]
-"""Processor time a megapixel: up to a second, up to ten, more."""
+"""Processor time a megapixel: up to a second, up to twenty, more."""
 
 INPUT, RESTORED, RESTORED_TRUE = "input", "restored", "restored-true-mask"
 
