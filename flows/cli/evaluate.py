@@ -28,6 +28,10 @@ def evaluate(
         Path | None, typer.Option(help="Folder of damage textures, of which held-out ones are used; else drawn.")
     ] = None,
     old: Annotated[Path | None, typer.Option(help="Folder of real old photos, restored without a reference.")] = None,
+    labelled: Annotated[
+        Path | None,
+        typer.Option(help="Material folder: the detector is also measured on its labelled test photos."),
+    ] = None,
     protocol: Annotated[
         str,
         typer.Option(
@@ -61,7 +65,9 @@ def evaluate(
     from oldphoto_core.evaluation.comparison.methods import FolderRelease
     from oldphoto_core.evaluation.comparison.settings import ComparisonSettings
 
-    measured = ComparisonSettings.for_protocol(protocol, photos, textures_dir=textures, old_dir=old)  # type: ignore[arg-type]
+    measured = ComparisonSettings.for_protocol(
+        protocol, photos, textures_dir=textures, old_dir=old, labelled_dir=labelled  # type: ignore[arg-type]
+    )
     measured = replace(measured, seed=seed, harm_count=measured.harm_count if harm else 0)
     card = None if no_release else release_without_catalogue(settings)
     choice = FolderRelease(card, settings.device) if card else None

@@ -20,6 +20,11 @@ RESTORED = "restored"
 SMALL = 30
 """Photos below which a page says that its figures are from a small count."""
 
+_FILES = {
+    "photos": "clean photos", "textures": "textures", "old_photos": "real photos",
+    "labelled_photos": "labelled photos, with their masks",
+}  # fmt: skip
+
 
 def evaluation_page(summary: Summary, found: Comparison) -> EvaluationPage:
     """Gives the page of a summary, with the pictures that were kept."""
@@ -203,7 +208,10 @@ def _detection(summary: Summary) -> Iterator[PageSection]:
             continue
         if "auc" not in entry and entry["severity"] != "all":
             continue
-        place = f"{words.GENERATORS[entry['generator']]}: {words.KINDS[entry['kind']].lower()}, {entry['severity']}"
+        if entry["kind"] == "labelled":
+            place = f"{entry['photos']} real photos, people's masks"
+        else:
+            place = f"{words.GENERATORS[entry['generator']]}: {words.KINDS[entry['kind']].lower()}, {entry['severity']}"
         score = [words.found(entry.get(name), "{:.3f}") for name in ("auc", "average_precision", "f1")]
         threshold = Cell(f"{entry['f1_threshold']:.2f}") if "f1_threshold" in entry else Cell("–")
         share = Cell(f"{entry['damaged_share']:.2%}") if "damaged_share" in entry else Cell("none")
@@ -266,7 +274,7 @@ def _behind(summary: Summary) -> Iterator[PageSection]:
         for m in summary["methods"]
     ]  # fmt: skip
     tables = [PageTable(["Method", "needs the true mask", "cost", "what it does"], methods)]
-    for key, label in (("photos", "clean photos"), ("textures", "textures"), ("old_photos", "real photos")):
+    for key, label in _FILES.items():
         if summary[key]:
             rows = [(file["name"], [Cell(file["sha256"], prose=True)]) for file in summary[key]]
             tables.append(PageTable(["File", "SHA-256"], rows, folded=f"{len(rows)} {label}, held out, by hash"))

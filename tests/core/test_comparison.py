@@ -27,9 +27,11 @@ from oldphoto_core.evaluation.comparison.methods import (
 from oldphoto_core.evaluation.comparison.rows import DETECTOR, Row, RowStore, key_of
 from oldphoto_core.evaluation.comparison.running import Comparison, run_comparison
 from oldphoto_core.evaluation.comparison.settings import ComparisonSettings
+from oldphoto_core.evaluation.comparison.summary import summarise
 from oldphoto_core.evaluation.generators import Generator
 from oldphoto_core.evaluation.second_generator import damage
 from oldphoto_core.releases.card import find_release
+from oldphoto_core.training.material_folder import write_labelled
 from tests.core.classical_release import ClassicalRelease, ClassicalRestorer
 
 
@@ -213,6 +215,31 @@ def test_without_a_release_the_classical_ways_are_measured(photos: Path, tmp_pat
     found = run_comparison(settings, tmp_path, release=None, code_version="1")
     assert {row.method for row in found.rows} == {method.name for method in all_methods(None)}
     assert not (tmp_path / running.PICTURES / "detected-mask.png").exists()
+
+
+def test_the_detector_is_measured_on_labelled_photos_by_peoples_masks(photos: Path, tmp_path: Path) -> None:
+    clean = scene(96, 96)
+    marks = np.zeros((96, 96), np.uint8)
+    cv2.line(marks, (10, 10), (80, 70), 1, 2)
+    damaged = np.where(marks[..., None] > 0, np.uint8(250), clean)
+    folder = tmp_path / "material"
+    write_labelled(folder, "test", "aa" * 32, damaged, marks > 0)
+    write_labelled(folder, "test", "bb" * 32, damaged[::-1].copy(), marks[::-1] > 0)
+    write_labelled(folder, "train", "cc" * 32, damaged, marks > 0)
+    found = measured(photos, tmp_path / "out", old_dir=None, labelled_dir=folder)
+    own = [row for row in found.rows if row.kind == "labelled"]
+    assert [row.method for row in own] == [DETECTOR, DETECTOR]
+    summary = summarise(found, all_methods(ClassicalRestorer()))
+    (entry,) = (e for e in summary["detection"] if e["kind"] == "labelled")
+    assert entry["photos"] == 2 and entry["auc"]["value"] > 0.95
+    assert sum(own[0].damaged_by_score) == marks.sum()
+    assert 0 < sum(own[0].sound_by_score) < 96 * 96 - 2 * marks.sum()  # beside the mask nothing counts
+    assert summary["goals"][-1]["met"] == (entry["auc"]["value"] >= 0.93)
+
+    write_labelled(folder, "test", "aa" * 32, damaged, marks > 1)
+    assert measured(photos, tmp_path / "out", old_dir=None, labelled_dir=folder).computed == 1
+    with pytest.raises(ConfigError, match="no photo with a mask"):
+        measured(photos, tmp_path / "out", labelled_dir=tmp_path)
 
 
 def test_harm_is_measured_once_for_a_release_and_becomes_rows(photos: Path, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def rows() -> list[Row]:
 
 @pytest.fixture(scope="module")
 def summary() -> dict:
-    material = Material([NamedFile(Path("a.png"), "00aa")], [], [])
+    material = Material([NamedFile(Path("a.png"), "00aa")], [], [], [])
     found = Comparison(ComparisonSettings(Path("clean")), material, "classical-1", "1", rows(), 0, [])
     return summarise(found, all_methods(LateRestorer(ClassicalRelease())))
 

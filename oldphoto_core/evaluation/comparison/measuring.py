@@ -131,18 +131,22 @@ class Measurer:
         methods = [(m.name, m.mask_source, m.version) for m in self._methods]
         if case.kind == "old":
             return [method for method in methods if method[0] in ON_OLD]
-        if case.kind not in MARKED:
+        if case.kind == "labelled":
+            methods = []
+        elif case.kind not in MARKED:
             methods = [method for method in methods if method[0] in WITHOUT_MARKS]
         return methods + ([(DETECTOR, "detected", 1)] if self._restorer is not None else [])
 
     def _damaged(self, case: Case) -> Damaged:
+        if case.kind == "labelled":
+            return _labelled(case.photo.path)
         photo = read_photo(case.photo.path)
         if case.generator == "none":
             image = _reduced(photo, case.side_px)
             nothing = np.zeros(image.shape[:2], bool)
             return Damaged(image, nothing, nothing, image, "tone", bool(np.ptp(image, axis=2).max() == 0))
         clean = centre_crop(photo) if case.side_px is None else centre_square(photo, case.side_px)
-        assert case.kind != "old" and case.severity != "as found"
+        assert case.generator != "none" and case.kind != "old" and case.severity != "as found"
         damager = make_kind_damager(case.generator, case.kind, case.severity, textures_dir=self._textures_dir)
         return damager(clean, case.seed)
 
@@ -242,3 +246,14 @@ def _reduced(photo: Photo, long_px: int | None) -> Photo:
         return centre_crop(photo)
     size = (round(photo.shape[1] * scale), round(photo.shape[0] * scale))
     return centre_crop(np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8))
+
+
+def _labelled(photo: Path) -> Damaged:
+    """Gives a labelled photo as training's judges see it: what lies at a mask's border counts for nothing."""
+    from oldphoto_core.training.labelled import LabelledBank
+    from oldphoto_core.training.material_folder import LONG_SIDE_PX, read_labelled
+
+    found = [one for one in read_labelled(photo.parents[2], "test") if one.name == photo.stem]
+    image, mask, ignore = LabelledBank(found).whole(0, long_side_px=LONG_SIDE_PX)
+    picture = ((image[0] + 1) * 127.5).round().byte().permute(1, 2, 0).contiguous().numpy()
+    return Damaged(picture, mask[0, 0].numpy() > 0.5, ignore[0, 0].numpy() > 0.5, picture, "marks", False)

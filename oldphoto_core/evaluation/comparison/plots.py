@@ -30,7 +30,7 @@ _STYLE = {
     "svg.hashsalt": "oldphoto", "legend.frameon": False,
 }  # fmt: skip
 
-_WORDS = {"second": "second generator, never trained on", "first": "training generator"}
+_WORDS = {"second": "second generator, never trained on", "first": "training generator", "none": "real photos"}
 
 
 def methods_plot(summary: Mapping[str, Any], figure: str = "aligned_psnr") -> bytes | None:
@@ -97,12 +97,12 @@ def kinds_plot(summary: Mapping[str, Any], generator: str, figure: str = "aligne
 
 def roc_plot(summary: Mapping[str, Any]) -> bytes | None:
     """Gives ROC curves over pixels, a line a kind, a panel a generator; None where no detector was measured."""
-    entries = [e for e in summary["detection"] if "roc" in e and e["severity"] in ("drawn", "all")]
+    entries = [e for e in summary["detection"] if "roc" in e and e["severity"] in ("drawn", "all", "as found")]
     entries = [e for e in entries if e["kind"] != "mixed" or e["severity"] == "drawn"]
     generators = list(dict.fromkeys(entry["generator"] for entry in entries))
     if not entries:
         return None
-    colours = {"mixed": "#1c5574", "scratch": "#80560a", "hole": "#9b2c20"}
+    colours = {"mixed": "#1c5574", "scratch": "#80560a", "hole": "#9b2c20", "labelled": "#23654f"}
     with _styled(figsize=(10.4, 3.5)) as plot:
         for panel, generator in zip(plot.subplots(1, len(generators), squeeze=False)[0], generators, strict=True):
             for entry in (e for e in entries if e["generator"] == generator):

@@ -31,6 +31,9 @@ class ComparisonSettings:
     old_dir: Path | None = None
     """Real old photos, restored without a truth to compare with; none when None."""
 
+    labelled_dir: Path | None = None
+    """Material folder whose labelled test photos the detector is measured on; none when None."""
+
     protocol: str = "default"
     """Its name, for the page."""
 
@@ -68,13 +71,19 @@ class ComparisonSettings:
 
     @classmethod
     def for_protocol(
-        cls, name: ProtocolName, photos_dir: Path, *, textures_dir: Path | None = None, old_dir: Path | None = None
+        cls,
+        name: ProtocolName,
+        photos_dir: Path,
+        *,
+        textures_dir: Path | None = None,
+        old_dir: Path | None = None,
+        labelled_dir: Path | None = None,
     ) -> ComparisonSettings:
         """Gives `quick`, some minutes of one core for a look, or `default`, which figures are printed from."""
         if name == "default":
-            return cls(photos_dir, textures_dir, old_dir)
+            return cls(photos_dir, textures_dir, old_dir, labelled_dir)
         return cls(
-            photos_dir, textures_dir, old_dir, "quick",
+            photos_dir, textures_dir, old_dir, labelled_dir, "quick",
             drawn_count=8, kind_count=2, old_count=4, harm_count=4, side_px=256, shown=1,
         )  # fmt: skip
 
@@ -99,6 +108,8 @@ class Material:
     photos: list[NamedFile]
     textures: list[NamedFile]
     old: list[NamedFile]
+    labelled: list[NamedFile]
+    """Photos of the material folder; the hash is of photo and mask together."""
 
     @property
     def textures_sha256(self) -> str:
@@ -118,16 +129,32 @@ def find_material(settings: ComparisonSettings) -> Material:
     textures = sorted(settings.textures_dir.rglob("*")) if settings.textures_dir else []
     textures = [p for p in textures if p.is_file() and is_held_out(p.name)]
     old = held_out_photos(settings.old_dir, role="all", count=settings.old_count) if settings.old_dir else []
-    return Material(*([NamedFile.of(path) for path in paths] for paths in (photos, textures, old)))
+    files = ([NamedFile.of(path) for path in paths] for paths in (photos, textures, old))
+    return Material(*files, _labelled(settings.labelled_dir))
+
+
+def _labelled(folder: Path | None) -> list[NamedFile]:
+    """Gives the labelled test photos of a material folder."""
+    if folder is None:
+        return []
+    found = []
+    for mask in sorted((folder / "labelled" / "test").glob("*.mask.png")):
+        photo = mask.with_name(mask.name.replace(".mask.png", ".png"))
+        if not photo.exists():
+            raise ConfigError(f"{photo} is missing, and its mask is there; lay the material folder down again")
+        found.append(NamedFile(photo, hashlib.sha256(photo.read_bytes() + mask.read_bytes()).hexdigest()))
+    if not found:
+        raise ConfigError(f"{folder}/labelled/test has no photo with a mask; give a material folder, or leave it out")
+    return found
 
 
 @dataclass(frozen=True)
 class Case:
-    """One damaged photo, which all methods are given, or a real old one."""
+    """One damaged photo, which all methods are given, or a real old one, with a label or without."""
 
     photo: NamedFile
     generator: Generator | Literal["none"]
-    kind: Kind | Literal["old"]
+    kind: Kind | Literal["old", "labelled"]
     severity: Severity | Literal["as found"]
     seed: int
     side_px: int | None
@@ -155,3 +182,5 @@ def all_cases(settings: ComparisonSettings, material: Material) -> Iterator[Case
     for index, photo in enumerate(material.old):
         shown = index < 2 * settings.shown
         yield Case(photo, "none", "old", "as found", 0, settings.side_px and 2 * settings.side_px, shown)
+    for photo in material.labelled:
+        yield Case(photo, "none", "labelled", "as found", 0, None, shown=False)

@@ -47,6 +47,9 @@ def summarise(found: Comparison, methods: Sequence[Method]) -> dict[str, Any]:
                     place = {"generator": generator, "kind": kind, "severity": severity}
                     paired.append(place | _table(rows, names))
                     detection += [place | one for one in _detection(rows, marked=kind in MARKED)]
+    labelled = [row for row in found.rows if row.kind == "labelled"]
+    place = {"generator": "none", "kind": "labelled", "severity": "as found"}
+    detection += [place | one for one in _detection(labelled, marked=True)]
     content: dict[str, Any] = {
         "protocol": found.settings.protocol,
         "release": found.release,
@@ -55,6 +58,7 @@ def summarise(found: Comparison, methods: Sequence[Method]) -> dict[str, Any]:
         "photos": _files(found.material.photos),
         "textures": _files(found.material.textures),
         "old_photos": _files(found.material.old),
+        "labelled_photos": _files(found.material.labelled),
         "methods": [
             {
                 "name": m.name, "title": m.title, "cost": m.cost, "needs_true_mask": needs_true_mask(m),
@@ -139,7 +143,10 @@ def _detection(rows: Sequence[Row], *, marked: bool) -> list[dict[str, Any]]:
         counts.positive += np.array(row.damaged_by_score)
         counts.negative += np.array(row.sound_by_score)
     total = _histogram(sum(c.positive for c in by_photo.values()), sum(c.negative for c in by_photo.values()))
-    marks = intervals.mean_over_photos({row.key: [row.further.get("marked", math.nan)] for row in own})
+    shares: dict[str, list[float]] = defaultdict(list)
+    for row in own:
+        shares[row.photo_sha256].append(row.further["marked"])
+    marks = intervals.mean_over_photos(shares)
     entry: dict[str, Any] = {"photos": len(by_photo), "marked": marks.plain()}
     if not marked or not total.positive.any():
         return [entry]
