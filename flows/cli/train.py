@@ -155,7 +155,7 @@ def vaes(
     lr: Rate = None,
     alpha: Annotated[float | None, typer.Option(min=0.1, help="Weight of L1 against KL (eq. 2).")] = None,
     latent_adversary: Annotated[float | None, typer.Option(min=0, help="Weight of eq. 3; 0 leaves it out.")] = None,
-    pooled_adversary: Annotated[
+    channel_adversary: Annotated[
         float | None, typer.Option(min=0, help="Weight of eq. 3 on channel statistics; 0 leaves it out.")
     ] = None,
     adversary: Annotated[float | None, typer.Option(min=0, help="Weight of the image LSGAN; 0 leaves it out.")] = None,
@@ -175,7 +175,7 @@ def vaes(
 
         settings = _changed(
             VaeSettings.for_preset(preset), batch=batch, crop=crop, rate=lr, alpha=alpha,
-            latent_adversary=latent_adversary, pooled_adversary=pooled_adversary, adversary=adversary,
+            latent_adversary=latent_adversary, channel_adversary=channel_adversary, adversary=adversary,
         )  # fmt: skip
         options = _options(
             _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, gpus, evaluate_every

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from oldphoto_core.errors import CoreError, TrainingError
-from oldphoto_core.evaluation.latents import MatchedPhotos, latent_figures, matched_photos
+from oldphoto_core.evaluation.latents import MatchedPhotos, basis_free_figures, latent_figures, matched_photos
 from oldphoto_core.models.look import Look
 from oldphoto_core.releases.bundle import load_release
 from oldphoto_core.releases.card import ReleaseCard, find_release
@@ -31,17 +31,21 @@ from oldphoto_core.training.material import Material
 from oldphoto_core.training.retraining_settings import stage_settings
 from oldphoto_core.training.schedule import Budget
 from oldphoto_core.training.stage_reports import table_lines
+from oldphoto_core.training.turning import StartTurn
 from oldphoto_core.training.vaes import OldVaeStage, VaeSettings
 
 HELD_OUT_SHARE = 1 / 3
 MOST_LOSS_DB, LEAST_FALL = 1.0, 0.5
 
-_NONE = {"latent_adversary": 0.0, "pooled_adversary": 0.0}
+_NO_TURN = {"turn_photos": 0}
+_NONE = _NO_TURN | {"latent_adversary": 0.0, "channel_adversary": 0.0}
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "without": _NONE,
     "with": {},
-    "patch critic": {"pooled_adversary": 0.0, "latent_adversary": 0.05},
-    "both critics": {"latent_adversary": 0.05},
+    "turn alone": {"latent_adversary": 0.0},
+    "patch critic": _NO_TURN,
+    "channel critic": _NO_TURN | {"latent_adversary": 0.0, "channel_adversary": 0.2},
+    "turn and channel critic": {"latent_adversary": 0.0, "channel_adversary": 0.05},
     "unmatched crops": {"matched": 1},
     "without KL": _NONE | {"alpha": 1e9},
     "not shared": _NONE,
@@ -63,6 +67,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "start": release.name if options.start else "fresh",
         "steps": options.steps,
         "seed": options.seed,
+        "split": options.split,
         "pairs": len(matched.old),
         "variants": {n: {k: None if v != v else v for k, v in row.items()} for n, row in rows.items()},
     }
@@ -89,12 +94,13 @@ def markdown(figures: Mapping[str, Any]) -> str:
             "Wasserstein": row["wasserstein"],
             "probe above chance": row["probe"],
             "standard error": row["probe_error"],
+            "probe in any basis": row["basis_free_probe"],
         }
         for name, row in figures["variants"].items()
     ]
     lines = [
-        f"{figures['steps']} steps from {figures['start']}, seed {figures['seed']}; {figures['pairs']} held-out old "
-        "photos, each beside a damaged one of the same greyness and sharpness",
+        f"{figures['steps']} steps from {figures['start']}, seed {figures['seed']}, split {figures['split']}; "
+        f"{figures['pairs']} held-out old photos, each beside a damaged one of the same greyness and sharpness",
         "",
         *table_lines(rows),
         "",
@@ -112,7 +118,7 @@ def _material(options: argparse.Namespace) -> Material:
     photos |= dict(zip(material.old_held_out.names, material.old_held_out.photos, strict=True))
 
     def bank(held_out: bool) -> PhotoBank:
-        names = [name for name in sorted(photos) if _held_out(name) == held_out]
+        names = [name for name in sorted(photos) if _held_out(name, options.split) == held_out]
         if not names:
             raise TrainingError(f"{options.old} has too few photos to hold a third of them out; give a larger folder")
         return PhotoBank([photos[name] for name in names], names)
@@ -120,8 +126,8 @@ def _material(options: argparse.Namespace) -> Material:
     return replace(material, old=bank(False), old_held_out=bank(True))
 
 
-def _held_out(name: str) -> bool:
-    digest = hashlib.sha256(f"alignment/{name}".encode()).digest()
+def _held_out(name: str, split: int) -> bool:
+    digest = hashlib.sha256(f"alignment/{split or ''}{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") < HELD_OUT_SHARE * 2**64
 
 
@@ -140,17 +146,22 @@ def _variant(
         material = replace(material, old=None)
     stage = OldVaeStage(settings, replace(material, old_held_out=None), look=look, seed=options.seed)
     folder = options.out / name.replace(" ", "-")
+    started = None
+    if settings.turn_photos:
+        photos = settings.turn_photos
+        started = StartTurn(folder / stage.name, material, look=look, detect=None, photos=photos, seed=options.seed)
     run = RunOptions(
         folder,
         Budget(steps=options.steps),
         seed=options.seed,
         start=release.folder if options.start else None,
+        started=started,
         threads=options.threads,
         evaluate_every=10**9,
     )
     train(stage, run)
     vae = placed(trained_vae(folder, release.preset, "vae_x"), material.device).eval()
-    return latent_figures(vae, matched)  # type: ignore[arg-type]
+    return latent_figures(vae, matched) | basis_free_figures(vae, matched)  # type: ignore[arg-type]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -188,6 +199,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--setting", action="append", default=[], metavar="NAME=VALUE", help="of the VAEs' stage, for all variants"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--split", type=int, default=0, help="which third of the old photos is held out: any number")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of the networks (1)")
     parser.add_argument("--out", type=Path, required=True, help="folder for JSON, Markdown and the runs")
     options = parser.parse_args(argv)

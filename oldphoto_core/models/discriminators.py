@@ -30,28 +30,65 @@ class LatentDiscriminator(PatchDiscriminator):
         super().__init__(inputs=latent_channels, filters=filters, layers=3, scales=1)
 
 
-class PooledDiscriminator(nn.Module):
+class ChannelDiscriminator(nn.Module):
     """Tells Z_R from Z_X by each channel's mean and deviation over a crop: what instance norm hides from the other one.
 
-    Both kinds go through it as one batch, whose own statistics bring the channels to one scale.
+    It is not learned but solved: the linear D that minimises eq. 3 over the last crops of either kind, which is
+    Fisher's discriminant. An encoder that moves is thus met by its best linear critic at every step.
     """
 
-    def __init__(self, latent_channels: int, *, width: int = 128) -> None:
+    def __init__(self, latent_channels: int, *, memory: int = 320, shrinkage: float = 0.1) -> None:
+        """Remembers `memory` crops of either kind; correlations within a kind are drawn to zero by `shrinkage`."""
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.BatchNorm1d(2 * latent_channels, affine=False, track_running_stats=False),
-            nn.Linear(2 * latent_channels, width),
-            nn.LeakyReLU(0.2),
-            nn.Linear(width, width),
-            nn.LeakyReLU(0.2),
-            nn.Linear(width, 1),
-        )
+        self.shrinkage = shrinkage
+        for kind in ("old", "synthetic"):
+            self.register_buffer(kind, torch.zeros(memory, 2 * latent_channels))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.long))
+
+    @property
+    def ready(self) -> bool:
+        """Whether it remembers enough to be right more often than not: as many crops as it has inputs."""
+        return int(self.seen) >= self.old.shape[1] // 2
+
+    @torch.no_grad()
+    def remember(self, old: Tensor, synthetic: Tensor) -> None:
+        """Takes in the statistics of latents (B, C, h, w) of either kind, as many of each, for the oldest it knows."""
+        if len(old) != len(synthetic):
+            raise ValueError(f"as many latents of either kind are needed, got {len(old)} and {len(synthetic)}")
+        places = (self.seen + torch.arange(len(old), device=self.old.device)) % len(self.old)
+        self.old[places], self.synthetic[places] = channel_statistics(old), channel_statistics(synthetic)
+        self.seen += len(old)
+
+    @torch.no_grad()
+    def solved(self) -> tuple[Tensor, Tensor]:
+        """Gives the weights (2C,) and the bias of D.
+
+        With S the covariance within a kind, d the difference of the means and m their midpoint, eq. 3 is least at
+        D(f) = 1/2 + b (f - m), b = S^-1 d / (4 + d S^-1 d).
+        """
+        known = min(int(self.seen), len(self.old))
+        old, synthetic = self.old[:known].double(), self.synthetic[:known].double()
+        within = (torch.cov(old.T) + torch.cov(synthetic.T)) / 2
+        spread = within.diagonal().clamp_min(1e-12).sqrt()
+        related = (1 - self.shrinkage) * within / spread[:, None] / spread
+        related.diagonal().fill_(1.0)
+        apart = (old.mean(0) - synthetic.mean(0)) / spread
+        fisher = torch.linalg.solve(related, apart)
+        weights = fisher / (4 + apart @ fisher) / spread
+        bias = 0.5 - weights @ (old.mean(0) + synthetic.mean(0)) / 2
+        return weights.float(), bias.float()
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Gives logits (B, 1) of latents (B, C, h, w)."""
-        flat = latents.float().flatten(2)
-        deviation = (flat.var(2, unbiased=False) + 1e-6).log()
-        return self.layers(torch.cat([flat.mean(2), deviation], dim=1))
+        """Gives D (B,) of latents (B, C, h, w): about 1 for old photos, 0 for synthetic ones."""
+        weights, bias = self.solved()
+        return channel_statistics(latents) @ weights + bias
+
+
+def channel_statistics(latents: Tensor) -> Tensor:
+    """Gives each channel's mean and deviation (B, 2C) of latents (B, C, h, w)."""
+    flat = latents.float().flatten(2)
+    deviation = (flat.var(2, unbiased=False) + 1e-8).sqrt()
+    return torch.cat([flat.mean(2), deviation], dim=1)
 
 
 class _PatchStack(nn.Module):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from oldphoto_core.errors import ConfigError
-from oldphoto_core.models.discriminators import LatentDiscriminator, PatchDiscriminator, PooledDiscriminator
+from oldphoto_core.models.discriminators import ChannelDiscriminator, LatentDiscriminator, PatchDiscriminator
 from oldphoto_core.models.look import Look, LookConfig
 from oldphoto_core.models.network import RestorationNetwork
 from oldphoto_core.models.scratch_unet import DetectorConfig, build_detector_network
@@ -132,6 +132,6 @@ def build_latent_discriminator(p: Preset) -> LatentDiscriminator:
     return LatentDiscriminator(p.vae.latent_channels, filters=p.discriminator_filters)
 
 
-def build_pooled_discriminator(p: Preset) -> PooledDiscriminator:
-    """Gives a fresh discriminator of latents' channel statistics."""
-    return PooledDiscriminator(p.vae.latent_channels, width=4 * p.discriminator_filters)
+def build_channel_discriminator(p: Preset) -> ChannelDiscriminator:
+    """Gives a discriminator of latents' channel statistics, which has seen nothing."""
+    return ChannelDiscriminator(p.vae.latent_channels)

@@ -104,6 +104,16 @@ class GatedTranslation(nn.Module):
             local = fuse(damaged, local, self._global(fine, glance))
         return latent.float() + self.head(local).float()
 
+    @torch.no_grad()
+    def turn(self, turn: Tensor) -> None:
+        """Makes T do in latents turned by an orthogonal (C, C) what it did before: z_y turned of z_x turned."""
+        turn = turn.to(self.head.weight)
+        channels = len(turn)
+        assert self.head.bias is not None
+        self.stem.weight[:, :channels] = torch.einsum("ab,cbij->caij", turn, self.stem.weight[:, :channels])
+        self.head.weight.copy_(torch.einsum("ab,bcij->acij", turn, self.head.weight))
+        self.head.bias.copy_(turn @ self.head.bias)
+
     def _global(self, fine: Tensor, glance: Glance) -> Tensor:
         """Gives rho_global(F + O) of eqs. 9 and 10, (B, C, h, w)."""
         gathered = self.nonlocal_block.from_tokens(fine, glance.tokens, glance.token_intact)

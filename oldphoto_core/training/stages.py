@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from torch import nn
 
 from oldphoto_core.models.presets import build_detector, preset
 from oldphoto_core.training import distributed
@@ -21,6 +22,7 @@ from oldphoto_core.training.loop import RunOptions, RunResult, placed, train
 from oldphoto_core.training.material import Material
 from oldphoto_core.training.schedule import Budget
 from oldphoto_core.training.translation import TranslationSettings, TranslationStage
+from oldphoto_core.training.turning import StartTurn, kept_turn, turn_networks
 from oldphoto_core.training.vaes import CleanVaeStage, OldVaeStage, VaeSettings
 
 Result = TypeVar("Result")
@@ -104,16 +106,21 @@ def _vaes(material: Material, settings: VaeSettings, options: RunOptions) -> lis
     look = trained_look(run, name)
     first = OldVaeStage(settings, material, look=look, detect=detector, seed=options.seed)
     told = options.told
-    result = train(
-        first,
-        replace(options, budget=_part(options.budget, VAE_X_SHARE), told=told and _within(told, 0.0, VAE_X_SHARE)),
-    )
+    started = None
+    if settings.turn_photos:
+        folder = run / first.name
+        photos = settings.turn_photos
+        started = StartTurn(folder, material, look=first.look, detect=detector, photos=photos, seed=options.seed)
+    budget = _part(options.budget, VAE_X_SHARE)
+    told_of = told and _within(told, 0.0, VAE_X_SHARE)
+    result = train(first, replace(options, budget=budget, told=told_of, started=started))
     if not result.finished:
         return [result]
     start = trained_vae(run, name, "vae_x")
     second = CleanVaeStage(settings, material, start=start, seed=options.seed)
     budget = _part(options.budget, 1 - VAE_X_SHARE)
-    return [result, train(second, replace(options, budget=budget, told=told and _within(told, VAE_X_SHARE, 1.0)))]
+    told_of = told and _within(told, VAE_X_SHARE, 1.0)
+    return [result, train(second, replace(options, budget=budget, told=told_of, started=_turned_as_vae_x(run)))]
 
 
 def _translation(material: Material, settings: TranslationSettings, options: RunOptions) -> RunResult:
@@ -125,7 +132,13 @@ def _translation(material: Material, settings: TranslationSettings, options: Run
         detect=_detector_of(run, name, material),
         seed=options.seed,
     )
-    return train(stage, options)
+    return train(stage, replace(options, started=_turned_as_vae_x(run)))
+
+
+def _turned_as_vae_x(run: Path) -> Callable[[Mapping[str, nn.Module]], None] | None:
+    """Gives what turns a release's networks as VAE1 was turned; None where it was not."""
+    turn = kept_turn(run)
+    return None if turn is None else lambda networks: turn_networks(networks, turn)
 
 
 def _detector_of(run: Path, preset_name: str, material: Material):

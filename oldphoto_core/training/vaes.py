@@ -12,9 +12,9 @@ from torch import nn
 from oldphoto_core.models.look import Look
 from oldphoto_core.models.presets import (
     Preset,
+    build_channel_discriminator,
     build_latent_discriminator,
     build_patch_discriminator,
-    build_pooled_discriminator,
     build_vae,
     preset,
 )
@@ -39,9 +39,6 @@ from oldphoto_core.training.material import Material
 from oldphoto_core.training.optimisers import Learners, adam, adamw, update
 from oldphoto_core.training.schedule import Clock, fresh_weights, seeded
 
-POOLED_RATE = 1e-3
-"""Of the critic of channel statistics, which must keep up with the encoder."""
-
 
 @dataclass(frozen=True)
 class VaeSettings:
@@ -61,8 +58,15 @@ class VaeSettings:
     """Share of VAE1's budget at which the latent discriminators join."""
     encoder_until: float = 1.0
     """Share of VAE1's budget at which its encoder is left as it is, and the decoder catches up with it."""
-    pooled_adversary: float = 0.0
+    channel_adversary: float = 0.0
     """Weight of eq. 3 for the encoder with a second discriminator, on channel means and deviations."""
+    channel_crops: int = 16
+    """Crops of either kind that the second discriminator is shown a step; they are encoded only."""
+    channel_px: int = 128
+    """Side of those."""
+    turn_photos: int = 0
+    """Photos of either kind by which the latent of the release that a run starts from is turned first (see
+    `turning`); 0 leaves it as it is."""
     matched: int = 4
     """Damaged crops to choose one of, that is as grey and as sharp as an old one, once a latent discriminator joins;
     1 takes them as they come."""
@@ -104,11 +108,11 @@ class _VaeStage:
         elements = 3 * 4 * 4  # image elements a latent place
         self._kl_weight = kl_weight(settings.alpha, latent_elements=self.vae.latent_channels, image_elements=elements)
 
-    def _add_critic(self, name: str, build: Callable[[Preset], nn.Module], *, rate: float | None = None) -> None:
+    def _add_critic(self, name: str, build: Callable[[Preset], nn.Module]) -> None:
         with fresh_weights(self._seed, f"{name} critic"):
             critic = placed(build(preset(self.options.preset)), self.device)
         self.critics[name] = critic
-        self.optimisers[name] = adam(Learners([critic], rate or self.options.adversary_rate))
+        self.optimisers[name] = adam(Learners([critic], self.options.adversary_rate))
 
     def _reconstruct(
         self, image: torch.Tensor, generator: torch.Generator, *, kl_share: float, encoding: bool = True
@@ -166,8 +170,8 @@ class OldVaeStage(_VaeStage):
             self.sources.append(self._old)
         if settings.latent_adversary and self._old is not None:
             self._add_critic("latent", build_latent_discriminator)
-        if settings.pooled_adversary and self._old is not None:
-            self._add_critic("pooled", build_pooled_discriminator, rate=POOLED_RATE)
+        if settings.channel_adversary and self._old is not None:
+            self.critics["channels"] = placed(build_channel_discriminator(preset(settings.preset)), self.device)
         self._judged = {"own": own_set(material), "second": second_set(material)}
         if material.old_held_out is not None:
             with torch.no_grad():
@@ -177,7 +181,7 @@ class OldVaeStage(_VaeStage):
     def step(self, clock: Clock, generator: torch.Generator) -> tuple[dict[str, torch.Tensor], int]:
         options = self.options
         count = options.batch // 2 if self._old else options.batch
-        adversaries = {"latent", "pooled"} & set(self.critics)  # only where there are old photos
+        adversaries = {"latent", "channels"} & set(self.critics)  # only where there are old photos
         encoding = clock.share < options.encoder_until
         for part in self.vae.encoder_parts:
             part.requires_grad_(encoding)
@@ -192,10 +196,11 @@ class OldVaeStage(_VaeStage):
             with frozen(critic), precision(self.device):
                 losses["alike"] = latent_encoder(critic(old)[0][0], critic(synthetic)[0][0])
             total = total + options.latent_adversary * losses["alike"]
-        if joined and "pooled" in self.critics:
-            with frozen(self.critics["pooled"]):
-                losses["pooled"] = latent_encoder(*self._pooled(old, synthetic))
-            total = total + options.pooled_adversary * losses["pooled"]
+        if joined and "channels" in self.critics:
+            views = self._channel_latents(clock.step)
+            if self.critics["channels"].ready:
+                losses["channels"] = latent_encoder(*(self.critics["channels"](view) for view in views))
+                total = total + options.channel_adversary * losses["channels"]
         update(self.optimisers["vae_x"], total)
         losses |= self._train_image_critic(image, decoded)
         if joined and "latent" in self.critics:
@@ -204,14 +209,17 @@ class OldVaeStage(_VaeStage):
                     critic(old.detach())[0][0], critic(synthetic.detach())[0][0]
                 )
             update(self.optimisers["latent"], losses["latent_critic"])
-        if joined and "pooled" in self.critics:
-            losses["pooled_critic"] = latent_adversary(*self._pooled(old.detach(), synthetic.detach()))
-            update(self.optimisers["pooled"], losses["pooled_critic"])
+        if joined and "channels" in self.critics:
+            self.critics["channels"].remember(*(view.detach() for view in views))
         return losses, len(image)
 
-    def _pooled(self, old: torch.Tensor, synthetic: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gives the logits of the critic of channel statistics, which looks at both kinds together."""
-        first, second = self.critics["pooled"](torch.cat([old, synthetic])).split([len(old), len(synthetic)])
+    def _channel_latents(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gives the latents of larger crops, old ones and damaged ones like them: the means, which T is shown too."""
+        count = self.options.channel_crops
+        synthetic, old = self._shown(step, count, count, crop=self.options.channel_px, matched=True)
+        with precision(self.device):
+            means = self.vae.encode_mean(torch.cat([old, synthetic])).float()
+        first, second = means.split([len(old), len(synthetic)])
         return first, second
 
     def _shown(self, step: int, synthetic: int, old: int, *, crop: int, matched: bool) -> list[torch.Tensor]:
