@@ -37,20 +37,21 @@ from oldphoto_core.training.vaes import OldVaeStage, VaeSettings
 HELD_OUT_SHARE = 1 / 3
 MOST_LOSS_DB, LEAST_FALL = 1.0, 0.5
 
-_NO_TURN = {"turn_photos": 0}
-_NONE = _NO_TURN | {"latent_adversary": 0.0, "channel_adversary": 0.0}
+_TURN = {"turn_photos": 384}
+_NONE = {"latent_adversary": 0.0, "channel_adversary": 0.0}
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "without": _NONE,
     "with": {},
-    "turn alone": {"latent_adversary": 0.0},
-    "patch critic": _NO_TURN,
-    "channel critic": _NO_TURN | {"latent_adversary": 0.0, "channel_adversary": 0.2},
-    "turn and channel critic": {"latent_adversary": 0.0, "channel_adversary": 0.05},
+    "turn": _TURN,
+    "turn alone": _TURN | {"latent_adversary": 0.0},
+    "channel critic": {"latent_adversary": 0.0, "channel_adversary": 0.2},
+    "turn and channel critic": _TURN | {"latent_adversary": 0.0, "channel_adversary": 0.05},
     "unmatched crops": {"matched": 1},
     "without KL": _NONE | {"alpha": 1e9},
     "not shared": _NONE,
 }
-"""What each changes of a retrain's settings. `not shared` is trained on damaged photos alone: the paper's VAE for X."""
+"""What each changes of a retrain's settings: `with` is the retrain's own, the paper's patch critic. `not shared` is
+trained on damaged photos alone: the paper's VAE for X."""
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:

@@ -19,19 +19,15 @@ _SETTINGS = {"detector": DetectorSettings, "vaes": VaeSettings, "translation": T
 
 _RETRAIN: Mapping[str, Mapping[str, Any]] = {
     "detector": {"rate": 2e-4, "distil": 0.3, "frozen_statistics": True},
-    "vaes": {
-        "rate": 5e-4, "kl_warm_up": 0.0, "latent_from": 0.05, "encoder_until": 0.6, "turn_photos": 384,
-    },
+    "vaes": {"rate": 5e-4, "kl_warm_up": 0.0, "latent_from": 0.05, "encoder_until": 0.6},
     "translation": {"rate": 3e-4},
 }  # fmt: skip
-"""Over the preset's own: a lower rate; nothing forgotten; KL has come in already; the latent is turned, the latent
+"""Over the preset's own: a lower rate; nothing forgotten; KL has come in already; the latent
 discriminator has something to learn from the start, and the decoder catches up with what it made of the encoder."""
 
 _TOY: Mapping[str, Mapping[str, Any]] = {
     "detector": {"batch": 4, "crop": 64, "chunk_photos": 2, "steps_a_chunk": 4, "pool_chunks": 2},
-    "vaes": {
-        "batch": 4, "crop": 64, "chunk_photos": 2, "steps_a_chunk": 4, "pool_chunks": 2, "turn_photos": 8,
-    },
+    "vaes": {"batch": 4, "crop": 64, "chunk_photos": 2, "steps_a_chunk": 4, "pool_chunks": 2},
     "translation": {
         "batch": 2, "crop": 64, "chunk_photos": 2, "steps_a_chunk": 4, "pool_chunks": 2, "larger_crops": False,
     },
