@@ -30,6 +30,7 @@ def deploy_and_start(url: str, archive: Installation, pool: str, folder: Path) -
     return str(asked.json()["id"])
 
 
+@pytest.mark.slow
 def test_a_cancelled_run_ends_and_the_next_one_does_exactly_what_is_missing(
     prefect_server: str, release_folder: Path, tmp_path: Path
 ) -> None:

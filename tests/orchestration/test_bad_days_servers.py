@@ -43,7 +43,8 @@ def test_a_scheduler_that_is_started_again_costs_no_photo(
     archive.assert_accounted()
 
 
-@pytest.mark.parametrize("gone_s", [8, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("gone_s", [8, 60])
 def test_a_prefect_server_that_is_gone_for_a_while_costs_no_photo(
     gone_s: int, prefect_server: str, release_folder: Path, tmp_path: Path
 ) -> None:

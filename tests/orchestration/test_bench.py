@@ -31,6 +31,7 @@ def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_every_row_is_told_as_json(release: Path, tmp_path: Path) -> None:
     """Model and end to end by size and batch, the paper's shape beside it, and a picture."""
     picture = tmp_path / "rate.png"
