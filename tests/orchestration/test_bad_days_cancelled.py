@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.orchestration.installations import Installation, install, summary
 from tests.orchestration.processes import dask_cluster, kill, spawn, wait_for
