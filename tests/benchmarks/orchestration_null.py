@@ -23,6 +23,9 @@ from storage.urls import local_folder
 
 if TYPE_CHECKING:
     from flows.restore_job import RestoreJob
+    from oldphoto_core.restoration.scan_restoration import Wanted
+    from oldphoto_core.restoration.scan_result import ScanResult
+    from oldphoto_core.scan import Scan
 
 Null = Literal["work", "model", "none"]
 """`work`: records at once, nothing is read; `model`: files are read and written, pixels stay; `none`: all is real."""
@@ -73,33 +76,30 @@ def install(null: Null, *, model_s: float = 0.0) -> None:
 
 
 @dataclass(frozen=True)
-class NullResult:
-    """As a `RestorationResult`, without loading torch for it."""
-
-    image: np.ndarray
-    mask: np.ndarray
-    report: RestorationReport
-
-
-@dataclass(frozen=True)
 class NullRestorer:
     """Gives photos back with one pixel changed, after as long as it is told to sleep."""
 
     model_s: float = 0.0
+    photos_at_once: int = 1
 
-    def restore(
-        self, image: np.ndarray, *, mode: str = "full", strength: float = 1.0, tone: str = "correct", **others: Any
-    ) -> NullResult:
-        """The photo (H, W) or (H, W, 3), and an empty mask (H, W)."""
+    def restore_scan(self, scan: Scan, wanted: Wanted, **others: Any) -> ScanResult:
+        """The photo (H, W) or (H, W, 3), read whole, and an empty mask (H, W)."""
+        from oldphoto_core.restoration.scan_result import ScanResult
+        from oldphoto_core.scan import ArrayScan
+
         time.sleep(self.model_s)
-        changed = image.copy()
+        changed = scan.rows(0, scan.shape[0]).copy()
         changed[0, 0] ^= 1
-        report = RestorationReport(
-            seconds=self.model_s, device=DEVICES["model"], precision="float32", tiles=1, mask_coverage=0.0,
-            change_outside_mask=0.0, mean_change=0.0, left_alone=False, monochrome="no", mode=mode, tone=tone,
-            strength=strength,
-        )  # fmt: skip
-        return NullResult(changed, np.zeros(image.shape[:2], np.float32), report)
+        report = null_report(self.model_s, mode=wanted.mode, tone=wanted.tone, strength=wanted.strength)
+        return ScanResult(ArrayScan(changed), ArrayScan(np.zeros(scan.shape[:2], np.uint8)), report)
+
+
+def null_report(seconds: float, **choices: Any) -> RestorationReport:
+    """What is told of a photo that nothing was done to; `choices`: mode, tone and strength."""
+    return RestorationReport(
+        seconds=seconds, device=DEVICES["model"], precision="float32", tiles=1, mask_coverage=0.0,
+        change_outside_mask=0.0, mean_change=0.0, left_alone=False, monochrome="no", **choices,
+    )  # fmt: skip
 
 
 def null_photos(job: RestoreJob, works: Sequence[PhotoWork], *others: Any, **more: Any) -> list[RestorationRecord]:
@@ -124,7 +124,7 @@ def null_record(job: RestoreJob, work: PhotoWork) -> RestorationRecord:
     digest = hashlib.sha256(work.photo_sha256.encode()).hexdigest()
     prefix = derivative_prefix(work.photo_sha256, release=job.release, work_hash=work.work_hash, restored_sha256=digest)
     keys = derivative_keys(prefix, "png")
-    report = NullRestorer().restore(np.zeros((2, 2, 3), np.uint8)).report
+    report = null_report(0.0, mode="full", tone="correct", strength=1.0)
     return replace(
         failure(job, work, ""),
         outcome="restored", error=None, output_format="png",
