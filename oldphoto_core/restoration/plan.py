@@ -3,6 +3,7 @@
 Peak memory follows from the tile, the photo's width and the mask, not from the photo's pixels times a float:
 
     peak = process + work + a * tile + rows of codes (tile height x photo width) + mask + what is held
+         + what several tiles leave between them
 
 with `a` bytes a pixel of the largest tile that networks are shown, measured (docs/performance.md).
 """
@@ -28,6 +29,8 @@ NETWORK_BYTES_A_PIXEL = {"bfloat16": 165, "float32": 170}
 """Of the largest tile, halo included; on a CPU."""
 WORK_BYTES = 250_000_000
 """Blocks of rows that are finished, measured and written, and libraries loaded on the way."""
+SEVERAL_TILES_BYTES = 350_000_000
+"""Beside that where there are several tiles: their shapes differ, and what one gave back does not fit the next."""
 PROBE_PX = 768
 
 
@@ -80,6 +83,7 @@ def plan_restoration(restorer: Restorer, image: OpenedImage, *, scale: int) -> R
     spooled = [height * width * bytes_a_pixel, height * width] + [height * width] * bool(fine_rows)
     held = image.held_bytes + sum(size for size in spooled if size <= HELD_BYTES)
     network = tile_px[0] * tile_px[1] * NETWORK_BYTES_A_PIXEL.get(restorer.precision, 170)
+    between = SEVERAL_TILES_BYTES if len(reads) > 1 else 0
     return RestorationPlan(
         height=height,
         width=width,
@@ -89,7 +93,7 @@ def plan_restoration(restorer: Restorer, image: OpenedImage, *, scale: int) -> R
         tile_px=tile_px,
         computed_px=sum((read[2] - read[0]) * (read[3] - read[1]) for read in reads),
         read_by_rows=image.held_bytes < height * width * bytes_a_pixel,
-        peak_bytes=resident_bytes() + WORK_BYTES + network + row_of_tiles + working + held,
+        peak_bytes=resident_bytes() + WORK_BYTES + between + network + row_of_tiles + working + held,
         temporary_bytes=sum(size for size in spooled if size > HELD_BYTES) + height * width * (bytes_a_pixel + 2),
     )
 
