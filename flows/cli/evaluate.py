@@ -62,7 +62,7 @@ def evaluate(
     from flows.evaluation.run import evaluate_release
     from flows.evaluation.telling import result_table
     from flows.release_store import release_without_catalogue
-    from oldphoto_core.evaluation.comparison.methods import FolderRelease
+    from oldphoto_core.evaluation.comparison.release_methods import FolderRelease
     from oldphoto_core.evaluation.comparison.settings import ComparisonSettings
 
     measured = ComparisonSettings.for_protocol(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flows.run_records import code_version
 
 if TYPE_CHECKING:
-    from oldphoto_core.evaluation.comparison.methods import ReleaseChoice
+    from oldphoto_core.evaluation.comparison.release_methods import ReleaseChoice
     from oldphoto_core.evaluation.comparison.settings import ComparisonSettings
 
 SUMMARY, PAGE = "summary.json", "evaluation.html"
@@ -46,7 +46,8 @@ def evaluate_release(
         progress: called with (cases done, cases in all).
     """
     from flows.evaluation.page import evaluation_page
-    from oldphoto_core.evaluation.comparison.methods import LateRestorer, all_methods
+    from oldphoto_core.evaluation.comparison.methods import all_methods
+    from oldphoto_core.evaluation.comparison.release_methods import LateRestorer
     from oldphoto_core.evaluation.comparison.running import run_comparison
     from oldphoto_core.evaluation.comparison.summary import summarise
     from storage.local_files import write_atomically

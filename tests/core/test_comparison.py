@@ -15,15 +15,11 @@ from oldphoto_core.errors import ConfigError, ReleaseError
 from oldphoto_core.evaluation import metrics
 from oldphoto_core.evaluation.comparison import running
 from oldphoto_core.evaluation.comparison.harm import measured_harm
+from oldphoto_core.evaluation.comparison.interface import needs_true_mask
 from oldphoto_core.evaluation.comparison.kinds import KINDS, MARKED, Kind, make_kind_damager
 from oldphoto_core.evaluation.comparison.learned_distance import LearnedDistance, why_not
-from oldphoto_core.evaluation.comparison.methods import (
-    CLASSICAL_TRUE_MASK,
-    FolderRelease,
-    LateRestorer,
-    all_methods,
-    needs_true_mask,
-)
+from oldphoto_core.evaluation.comparison.methods import CLASSICAL_TRUE_MASK, all_methods
+from oldphoto_core.evaluation.comparison.release_methods import FolderRelease, LateRestorer
 from oldphoto_core.evaluation.comparison.rows import DETECTOR, Row, RowStore, key_of
 from oldphoto_core.evaluation.comparison.running import Comparison, run_comparison
 from oldphoto_core.evaluation.comparison.settings import ComparisonSettings

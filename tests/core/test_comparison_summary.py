@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from oldphoto_core.evaluation.comparison import intervals
-from oldphoto_core.evaluation.comparison.methods import LateRestorer, all_methods
+from oldphoto_core.evaluation.comparison.methods import all_methods
+from oldphoto_core.evaluation.comparison.release_methods import LateRestorer
 from oldphoto_core.evaluation.comparison.rows import DETECTOR, Row
 from oldphoto_core.evaluation.comparison.running import Comparison
 from oldphoto_core.evaluation.comparison.settings import ComparisonSettings, Material, NamedFile

@@ -1,7 +1,8 @@
 """The protocol of `oldphoto evaluate`: every method on the same damaged photos, with intervals, and resumable.
 
     kinds       one kind of damage at one severity, by either generator
-    methods     what is compared: the input, the classical ways, the release
+    interface   what a method is
+    methods     the list of them: classical_methods, release_methods
     settings    what is measured on what
     rows        a row a figure set, and the Parquet file that they are kept in
     measuring   one damaged photo, all methods

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from oldphoto_core.evaluation.comparison.methods import RESTORED
+from oldphoto_core.evaluation.comparison.interface import RESTORED
 
 
 @dataclass(frozen=True)

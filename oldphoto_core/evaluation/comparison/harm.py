@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from oldphoto_core.evaluation.comparison.methods import RESTORED, ReleaseChoice
+from oldphoto_core.evaluation.comparison.interface import RESTORED
+from oldphoto_core.evaluation.comparison.release_methods import ReleaseChoice
 from oldphoto_core.evaluation.comparison.rows import Row, key_of
 from oldphoto_core.evaluation.comparison.settings import ComparisonSettings
 from oldphoto_core.evaluation.do_no_harm import SECTIONS, Measurement

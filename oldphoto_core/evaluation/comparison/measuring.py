@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oldphoto_core.evaluation import metrics
+from oldphoto_core.evaluation.comparison.interface import RESTORED, Method
 from oldphoto_core.evaluation.comparison.kinds import MARKED, make_kind_damager
 from oldphoto_core.evaluation.comparison.learned_distance import LearnedDistance
-from oldphoto_core.evaluation.comparison.methods import RESTORED, Method, PhotoRestorer, Restoration
+from oldphoto_core.evaluation.comparison.release_methods import PhotoRestorer, Restoration
 from oldphoto_core.evaluation.comparison.rows import DETECTOR, Row, key_of
 from oldphoto_core.evaluation.comparison.settings import Case
 from oldphoto_core.evaluation.detection import ScoreHistogram

@@ -14,7 +14,8 @@ from pathlib import Path
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.evaluation.comparison.harm import Harm, measured_harm
 from oldphoto_core.evaluation.comparison.measuring import Measurer
-from oldphoto_core.evaluation.comparison.methods import LateRestorer, ReleaseChoice, all_methods
+from oldphoto_core.evaluation.comparison.methods import all_methods
+from oldphoto_core.evaluation.comparison.release_methods import LateRestorer, ReleaseChoice
 from oldphoto_core.evaluation.comparison.rows import Row, RowStore
 from oldphoto_core.evaluation.comparison.settings import Case, ComparisonSettings, Material, all_cases, find_material
 

@@ -12,10 +12,11 @@ import numpy as np
 
 from oldphoto_core.evaluation.comparison import intervals
 from oldphoto_core.evaluation.comparison.goals import goals
+from oldphoto_core.evaluation.comparison.interface import INPUT, Method, needs_true_mask
 from oldphoto_core.evaluation.comparison.intervals import Estimate
 from oldphoto_core.evaluation.comparison.kinds import KINDS, LEVELS, MARKED
 from oldphoto_core.evaluation.comparison.learned_distance import why_not
-from oldphoto_core.evaluation.comparison.methods import CLASSICAL_TRUE_MASK, INPUT, Method, needs_true_mask
+from oldphoto_core.evaluation.comparison.methods import CLASSICAL_TRUE_MASK
 from oldphoto_core.evaluation.comparison.rows import DETECTOR, FIGURES, Row
 from oldphoto_core.evaluation.comparison.running import Comparison
 from oldphoto_core.evaluation.detection import ScoreHistogram
