@@ -14,6 +14,7 @@ from oldphoto_core.degradation.jpeg import compress
 from oldphoto_core.degradation.negatives import add_negatives
 from oldphoto_core.degradation.optics import lens_blur, rescale, scanner_blur, sensor_noise, sharpening_halo
 from oldphoto_core.degradation.recipe import MIXED, SCRATCHES_ONLY, TONE_ONLY, Recipe
+from oldphoto_core.degradation.scan_tone import scan_tone
 from oldphoto_core.degradation.surface import FAINT, Surface
 from oldphoto_core.degradation.textures import TextureLibrary
 from oldphoto_core.degradation.tone import apply_tone, draw_tone, local_stain
@@ -91,6 +92,11 @@ class Degradation:
             image[index], opacity[index], change[index] = self._wear(
                 dice, image[index], self._draw_severity(dice, int(scratched.sum())), kind[scratched]
             )
+        handled = aged & dice.chance(recipe.p_scan_tone, count)
+        if handled.any():
+            index = dice.indices(handled)
+            faded = self._draw_severity(dice, len(index), power=recipe.tone_severity_power)
+            image[index], change[index] = scan_tone(dice, image[index], faded, grey[handled], change=change[index])
         if (kind == MIXED).any():
             index = dice.indices(kind == MIXED)
             layers = torch.cat([image[index], opacity[index], change[index]], 1)

@@ -54,6 +54,7 @@ class Recipe:
     p_border: float = 0.12
     p_tape: float = 0.06
 
+    p_scan_tone: float = 0.5
     p_scanner_blur: float = 0.5
     p_resize: float = 0.4
     p_halo: float = 0.25

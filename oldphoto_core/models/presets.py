@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.models.discriminators import ChannelDiscriminator, LatentDiscriminator, PatchDiscriminator
@@ -37,7 +38,7 @@ class Preset:
 
 ARCHIVE = Preset(
     name="archive",
-    detector=DetectorConfig(kind="folded", widths=(32, 64, 96, 128)),
+    detector=DetectorConfig(kind="folded", widths=(32, 64, 96, 128, 160), contrast=True),
     vae=VAEConfig(kind="linear", latent_channels=48, width=64, depth=1),
     translation=TranslationConfig(
         kind="gated",
@@ -95,9 +96,9 @@ def preset(name: str) -> Preset:
         raise ConfigError(f"there is no preset {name!r}; the presets are {', '.join(sorted(PRESETS))}") from None
 
 
-def build_detector(p: Preset) -> nn.Module:
-    """Gives a fresh scratch detector."""
-    return build_detector_network(p.detector)
+def build_detector(p: Preset, *, weights: Mapping[str, Tensor] | None = None) -> nn.Module:
+    """Gives a fresh scratch detector, of the sizes that `weights` were trained with where they are given."""
+    return build_detector_network(p.detector if weights is None else p.detector.as_in(weights))
 
 
 def build_vae(p: Preset) -> VAE:

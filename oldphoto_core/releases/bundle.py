@@ -84,7 +84,8 @@ def load_release(card: ReleaseCard, *, device: torch.device | str = "cpu") -> Lo
     """
     card.verify()
     sizes = preset(card.preset)
-    detector, network = build_detector(sizes), build_restoration(sizes)
+    network = build_restoration(sizes)
+    detector = build_detector(sizes, weights=load_file(card.folder / "detector.safetensors"))
     for part, module in _parts(detector, network).items():
         path = card.folder / f"{part}.safetensors"
         try:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 WHOLE_PX = 256
 """Side of a whole photo in training."""
-TRUE_SHARE, INEXACT_SHARE = 0.5, 0.3
+TRUE_SHARE, INEXACT_SHARE = 0.35, 0.15
 """Shares of photos given the true mask and a dilated or shifted one; the rest get the detector's, or lose strokes."""
+DETECTED_SHARE = 0.85
+"""Of the rest, where there is a detector: a translation has to know what the detector's word is worth."""
 REAL_OLD_PHOTO = 4
 
 Detect = Callable[[torch.Tensor], torch.Tensor]
@@ -160,7 +162,7 @@ def given_mask(
     kind = column(0)
     given = torch.where(kind < TRUE_SHARE, true, torch.where(kind < TRUE_SHARE + INEXACT_SHARE, inexact, missing))
     if detect is not None:
-        chosen = ((draws[:, 0] >= TRUE_SHARE + INEXACT_SHARE) & (draws[:, 5] < 0.7)).nonzero().flatten()
+        chosen = ((draws[:, 0] >= TRUE_SHARE + INEXACT_SHARE) & (draws[:, 5] < DETECTED_SHARE)).nonzero().flatten()
         if len(chosen):
             given = given.index_copy(0, chosen, detect(image[chosen]).float())
     return given.clamp(0, 1)

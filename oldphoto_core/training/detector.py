@@ -19,13 +19,13 @@ from oldphoto_core.degradation import Degradation
 from oldphoto_core.models.presets import build_detector, preset
 from oldphoto_core.training import distributed
 from oldphoto_core.training.batches import CropSource
-from oldphoto_core.training.chunks import Detect, synthetic_chunks
+from oldphoto_core.training.chunks import WHOLE_PX, Detect, synthetic_chunks
 from oldphoto_core.training.judging import detection_figures, labelled_figures, own_set, second_set
 from oldphoto_core.training.loop import placed, precision
 from oldphoto_core.training.losses import dice, focal, weighted_mean
 from oldphoto_core.training.material import Material
 from oldphoto_core.training.optimisers import Learners, adam, adamw, update
-from oldphoto_core.training.schedule import Clock, fresh_weights
+from oldphoto_core.training.schedule import Clock, Phase, fresh_weights, phase_at
 
 KIND_SHARES = (0.1, 0.1, 0.25, 0.55)
 """Untouched, tone only, scratches only, mixed: photos without a scratch teach less than those with one."""
@@ -54,6 +54,9 @@ class DetectorSettings:
     chunk_photos: int = 8
     steps_a_chunk: int = 3
     pool_chunks: int = 12
+    larger_crops: bool = True
+    """After half of the budget crops of 3/2 the side, after 80% of twice the side, in smaller batches: wide damage is
+    learned last, and needs its surroundings."""
     labelled_share: float = 0.5
     """Share of each batch from labelled photos, where the material has any."""
     distil: float = 0.0
@@ -66,7 +69,18 @@ class DetectorSettings:
         """Gives the recipe's settings, or the paper's: focal loss alone, 256-pixel crops, Adam at 2e-4."""
         if name != "paper":
             return cls(preset=name)
-        return cls(preset=name, crop=256, rate=2e-4, focal=1.0, gamma=2.0, dice=0.0)
+        return cls(preset=name, crop=256, rate=2e-4, focal=1.0, gamma=2.0, dice=0.0, larger_crops=False)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Crop sizes and batches over the budget; a step sees about as many pixels in each."""
+        if not self.larger_crops:
+            return (Phase(1.0, self.crop, self.batch),)
+        sides = (min(side, WHOLE_PX) for side in (self.crop, self.crop * 3 // 2 // 16 * 16, self.crop * 2))
+        return tuple(
+            Phase(until, side, max(2, round(self.batch * (self.crop / side) ** 2)))
+            for until, side in zip((0.5, 0.8, 1.0), sides, strict=True)
+        )
 
 
 class DetectorStage:
@@ -100,16 +114,14 @@ class DetectorStage:
         self.sources = [self.source]
         self._seed = seed
         self._labelled = material.labelled
-        self._labelled_batch = min(round(settings.batch * settings.labelled_share), settings.batch - 1)
-        if self._labelled is None:
-            self._labelled_batch = 0
         self.parent = None if parent is None else placed(parent, self.device).eval().requires_grad_(False)
         self._own, self._second = own_set(material), second_set(material)
         self._validation = material.labelled_validation
         self.score = "second/auc" if self._validation is None else "mixed/auc"
 
     def step(self, clock: Clock, generator: torch.Generator) -> tuple[dict[str, torch.Tensor], int]:
-        image, mask, ignore, labelled = self._batch(clock.step)
+        phase = phase_at(self.options.phases, clock.share)
+        image, mask, ignore, labelled = self._batch(clock.step, phase)
         self.detector.train()
         if self.options.frozen_statistics:
             for module in self.detector.modules():
@@ -130,12 +142,14 @@ class DetectorStage:
         if self.parent is not None and self.options.distil:
             losses["distil"] = weighted_mean((logits - before).square(), 1 - mask * labelled)
         update(self.optimisers["detector"], sum(getattr(self.options, n) * loss for n, loss in losses.items()))
-        return losses, self.options.batch
+        return losses, phase.batch
 
-    def _batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _batch(self, step: int, phase: Phase) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Gives images, masks, what is ignored, and (B, 1, 1, 1) 1 where the crop is of a labelled photo."""
-        crop, count = self.options.crop, self._labelled_batch
-        photos = self.source.at(step, crop_px=crop, batch=self.options.batch - count)
+        crop, count = phase.crop_px, 0
+        if self._labelled is not None:
+            count = min(round(phase.batch * self.options.labelled_share), phase.batch - 1)
+        photos = self.source.at(step, crop_px=crop, batch=phase.batch - count)
         image, mask, ignore = photos.image, photos.mask, photos.ignore
         if self._labelled is not None and count:
             real = self._labelled.crops(step, crop_px=crop, batch=count, seed=self._seed, rank=distributed.rank())

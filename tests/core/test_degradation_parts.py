@@ -15,6 +15,7 @@ from oldphoto_core.degradation.fields import smooth_noise
 from oldphoto_core.degradation.film import add_grain, from_density, halftone, to_density
 from oldphoto_core.degradation.jpeg import jpeg
 from oldphoto_core.degradation.optics import gaussian_blur, rescale
+from oldphoto_core.degradation.scan_tone import scan_tone
 from oldphoto_core.degradation.sheet import contact_sheet, mask_picture
 from oldphoto_core.degradation.strokes import splat_strokes
 from oldphoto_core.degradation.tone import apply_tone, draw_tone
@@ -191,3 +192,49 @@ def test_the_contact_sheet_shows_pictures_masks_and_real_photos():
     batch = Degradation(Recipe.heavy(), TextureLibrary.procedural())(photos, torch.Generator().manual_seed(0))
     assert contact_sheet(batch, photos).shape == (2 * 68, 8 * 68, 3)
     assert mask_picture(batch).shape == photos.shape
+
+
+def test_a_scanner_without_severity_hands_the_print_over(dice):
+    photos = make_photos(6)
+    scanned, change = scan_tone(
+        dice, photos, torch.zeros(6), torch.zeros(6, dtype=torch.bool), change=torch.zeros(6, 1, 64, 64)
+    )
+    assert torch.allclose(scanned, photos, atol=2e-3)
+    assert not change.any()
+
+
+def test_a_scanner_moves_tones_and_keeps_their_order(dice):
+    """Each channel's curve rises: of two places side by side the lighter stays the lighter, but for uneven light."""
+    photos = make_photos(24)
+    grey = photos.mean(1, keepdim=True).expand(-1, 3, -1, -1).contiguous()
+    scanned, _ = scan_tone(
+        dice, grey, torch.ones(24), torch.zeros(24, dtype=torch.bool), change=torch.zeros(24, 1, 64, 64)
+    )
+    moved = (scanned - grey).abs().mean((1, 2, 3))
+    assert (moved > 0.02).float().mean() > 0.6
+    ranks = [pictures[:, 1].flatten(1).argsort().argsort().float() for pictures in (grey, scanned)]
+    alike = [torch.corrcoef(torch.stack(pair))[0, 1] for pair in zip(*ranks, strict=True)]
+    assert torch.stack(alike).median() > 0.98
+
+
+def test_half_of_the_grey_prints_are_scanned_in_one_channel(dice):
+    grey = make_photos(64, 32).mean(1, keepdim=True).expand(-1, 3, -1, -1).contiguous()
+    scanned, _ = scan_tone(
+        dice, grey, torch.ones(64), torch.ones(64, dtype=torch.bool), change=torch.zeros(64, 1, 32, 32)
+    )
+    neutral = (scanned - scanned.mean(1, keepdim=True)).abs().amax((1, 2, 3)) < 1e-4
+    assert 0.35 < neutral.float().mean() < 0.75
+
+
+def test_damage_that_a_scanner_washes_out_changes_less(dice):
+    """What damage changes is carried through the same map as the picture."""
+    photos = torch.full((32, 3, 32, 32), 0.5)
+    change = torch.zeros(32, 1, 32, 32)
+    change[..., 8:12, :] = 0.2
+    scratched = photos + change
+    scanned, seen = scan_tone(dice, scratched, torch.ones(32), torch.zeros(32, dtype=torch.bool), change=change)
+    truly = (scanned[..., 8:12, :].mean((2, 3)) - scanned[..., 20:24, :].mean((2, 3))).abs().amax(1)
+    told = seen[..., 8:12, :].mean((1, 2, 3))
+    assert not seen[..., 20:24, :].any()
+    assert torch.corrcoef(torch.stack([truly, told]))[0, 1] > 0.8
+    assert told.std() > 0.02

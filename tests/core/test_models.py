@@ -13,6 +13,7 @@ from oldphoto_core.models.discriminators import LatentDiscriminator, PatchDiscri
 from oldphoto_core.models.look import _quantiles, _ranks, make_thumbnail, whole_window
 from oldphoto_core.models.network import RestorationNetwork
 from oldphoto_core.models.presets import build_detector, build_look, build_restoration, build_vae, preset
+from oldphoto_core.models.scratch_unet import DetectorConfig, build_detector_network
 from oldphoto_core.models.tone import GLOBAL_NUMBERS, GRID, GRID_NUMBERS, Tone
 
 
@@ -44,8 +45,18 @@ def test_the_paper_preset_has_the_authors_sizes():
 
 def test_the_archive_preset_stays_under_eight_million_weights():
     archive = preset("archive")
-    assert million(build_detector(archive)) < 1
+    assert million(build_detector(archive)) < 2
     assert million(build_detector(archive)) + million(build_restoration(archive)) < 8
+
+
+@pytest.mark.parametrize("contrast", [False, True])
+@pytest.mark.parametrize("widths", [(8, 16), (8, 16, 24, 32)])
+def test_a_detector_has_the_sizes_that_its_weights_were_trained_with(widths, contrast):
+    """Releases of before the archive preset's detector grew are still loaded."""
+    older = build_detector_network(DetectorConfig(kind="folded", widths=widths, contrast=contrast))
+    again = build_detector(preset("archive"), weights=older.state_dict())
+    again.load_state_dict(older.state_dict())
+    assert million(again) == million(older) != million(build_detector(preset("archive")))
 
 
 def test_an_unknown_preset_is_refused_by_name():

@@ -11,7 +11,7 @@ from oldphoto_core.models.inference import carries_bfloat16, inference_copy
 from oldphoto_core.models.look import whole_window
 from oldphoto_core.models.network import RestorationNetwork
 from oldphoto_core.models.presets import build_detector, build_restoration, preset
-from oldphoto_core.models.scratch_unet import HAT_SIDES_PX, _spread, top_hats
+from oldphoto_core.models.scratch_unet import HAT_SIDES_PX, _spread, against_surroundings, top_hats
 
 
 def awake(module: nn.Module, seed: int = 0) -> nn.Module:
@@ -118,3 +118,27 @@ def test_top_hats_are_the_same_by_morphology_and_by_pooling(size):
         opened = _spread(-_spread(-luma, side), side)
         hats += [luma - opened, -_spread(-_spread(luma, side), side) - luma]
     assert torch.equal(top_hats(image), 4 * torch.cat(hats, dim=1))
+
+
+@pytest.mark.parametrize("size", [(64, 96), (40, 33)])
+def test_surroundings_are_the_same_by_opencv_and_by_pooling(size):
+    image = draw(2, 3, *size) * 2 - 1
+    on_a_gpu = against_surroundings(image.clone().requires_grad_(True))  # gradients rule OpenCV out
+    assert (against_surroundings(image) - on_a_gpu.detach()).abs().max() < 2e-4
+
+
+def test_a_faded_scratch_stands_out_as_far_as_a_fresh_one():
+    """Against its surroundings a line keeps its strength when the whole photo loses four fifths of its contrast."""
+    fresh = draw(1, 3, 96, 96) * 1.2 - 0.6
+    fresh[..., 48, :] = 0.9
+    line = against_surroundings(fresh)[0, 1, 48].mean()
+    faded = against_surroundings(0.2 * fresh + 0.5)[0, 1, 48].mean()
+    assert line > 1
+    assert faded > 0.5 * line
+
+
+def test_a_scratch_of_another_colour_than_the_print_shows_in_colour_alone():
+    print_ = torch.tensor([0.3, 0.1, -0.2])[None, :, None, None].expand(1, 3, 96, 96).clone()
+    print_[..., 40:42, :] = 0.1  # neutral, and nearly as light as the sepia beside it
+    shown = against_surroundings(print_)[0, 2:]
+    assert (shown[:, 40:42].abs() > 5 * shown[:, :30].abs().mean()).all()
