@@ -41,6 +41,13 @@ def evaluate(
     release: Release = None,
     no_release: Annotated[bool, typer.Option("--no-release", help="Measure the classical ways alone.")] = False,
     harm: Annotated[bool, typer.Option(help="Also measure photos with nothing wrong.")] = True,
+    prior_photos: Annotated[
+        int | None,
+        typer.Option(min=0, help="Photos for deep image prior, minutes each; 0 leaves it out. [default: 6; quick: 0]"),
+    ] = None,
+    prior_steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of each of its fits. [default: as chosen on other photos]")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the damage.")] = 1,
     jobs: Annotated[int, typer.Option(min=1, help="Processes; each loads the release.")] = 1,
     device: Device = None,
@@ -68,7 +75,14 @@ def evaluate(
     measured = ComparisonSettings.for_protocol(
         protocol, photos, textures_dir=textures, old_dir=old, labelled_dir=labelled  # type: ignore[arg-type]
     )
-    measured = replace(measured, seed=seed, harm_count=measured.harm_count if harm else 0)
+    measured = replace(
+        measured,
+        seed=seed,
+        harm_count=measured.harm_count if harm else 0,
+        prior_photos=measured.prior_photos if prior_photos is None else prior_photos,
+        prior=measured.prior if prior_steps is None else replace(measured.prior, steps=prior_steps),
+        prior_device=settings.device,
+    )
     card = None if no_release else release_without_catalogue(settings)
     choice = FolderRelease(card, settings.device) if card else None
     with Progress(console=Console(stderr=True), transient=True) as bars:

@@ -7,6 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.evaluation.words import GENERATORS
+from oldphoto_core.evaluation.comparison.kinds import KINDS
+from oldphoto_core.evaluation.comparison.prior_method import PRIOR
+from oldphoto_core.evaluation.comparison.settings import FEW
 from storage.reports.evaluation import PictureRow
 
 if TYPE_CHECKING:
@@ -23,6 +27,17 @@ _PAIRED = (
     ("restored-true-mask", "Restored, true mask"), ("target", "Truth"),
 )  # fmt: skip
 
+_FEW = (
+    ("target", "Truth"), ("input", "Damaged"), ("true-mask", "True mask"),
+    ("sequential-telea-true-mask", "Classical, true mask"), (PRIOR, "Deep image prior, true mask"),
+    ("restored-true-mask", "Restored, true mask"), ("restored", "Restored"),
+)  # fmt: skip
+
+_CROPS = (
+    ("target", "Clean"), ("input", "Damaged"), ("sequential-telea-true-mask", "Classical, true mask"),
+    ("restored-true-mask", "Restored, true mask"), ("restored", "Restored"),
+)  # fmt: skip
+
 _REAL = (
     ("input", "Photo"), ("detected-mask", "Mask that is found"),
     ("sequential-telea-detected-mask", "Classical, our mask"), ("restored", "Restored"),
@@ -35,10 +50,33 @@ def picture_rows(found: Comparison, generator: str) -> list[PictureRow]:
     figures = _by_case(found.rows)
     rows = []
     for case, folder in found.shown:
-        if case.generator == generator and (case.severity == "drawn" or case.photo.sha256 == first):
+        if case.generator != generator or case.kind not in KINDS:
+            continue
+        if case.severity == "drawn" or case.photo.sha256 == first:
             title = f"{case.kind.capitalize()}, {'as drawn' if case.severity == 'drawn' else case.severity}"
             rows.append(_row(title, case, folder, _PAIRED, figures))
     return rows
+
+
+def few_rows(found: Comparison, generator: str) -> list[PictureRow]:
+    """Gives the rows of the few photos that slow methods are run on."""
+    return _rows_of(found, generator, FEW, _FEW)
+
+
+def crop_rows(found: Comparison, generator: str, part: str) -> list[PictureRow]:
+    """Gives a row a photo of faces or words: the first crop of each, at its own size."""
+    return _rows_of(found, generator, part, _CROPS)
+
+
+def _rows_of(
+    found: Comparison, generator: str, kind: str, columns: Iterable[tuple[str, str]]
+) -> list[PictureRow]:
+    figures = _by_case(found.rows)
+    return [
+        _row(f"{case.photo.path.stem}, {GENERATORS[generator].lower()}", case, folder, columns, figures)
+        for case, folder in found.shown
+        if (case.generator, case.kind) == (generator, kind)
+    ]
 
 
 def real_rows(found: Comparison) -> list[PictureRow]:

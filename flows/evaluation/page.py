@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from flows.evaluation import words
+from flows.evaluation.goals import goals_section
 from flows.evaluation.grids import picture_rows, real_rows
+from flows.evaluation.method_tables import RESTORED, few_section, methods_section, parts_section, table_at
 from oldphoto_core.evaluation.comparison.kinds import KINDS, LEVELS
-from oldphoto_core.evaluation.comparison.plots import kinds_plot, methods_plot, roc_plot
+from oldphoto_core.evaluation.comparison.plots import kinds_plot, roc_plot
 from storage.reports.evaluation import Cell, EvaluationPage, PageSection, PageTable, Plot
 
 if TYPE_CHECKING:
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
 Summary = Mapping[str, Any]
 
-RESTORED = "restored"
 SMALL = 30
 """Photos below which a page says that its figures are from a small count."""
 
@@ -29,7 +30,8 @@ _FILES = {
 def evaluation_page(summary: Summary, found: Comparison) -> EvaluationPage:
     """Gives the page of a summary, with the pictures that were kept."""
     sections = [
-        *_goals(summary), *_methods(summary), *_kinds(summary, found), *_detection(summary), *_real(summary, found),
+        *goals_section(summary), *methods_section(summary), *few_section(summary, found),
+        *_kinds(summary, found), *parts_section(summary, found), *_detection(summary), *_real(summary, found),
         *_harm(summary), *_behind(summary),
     ]  # fmt: skip
     return EvaluationPage(
@@ -40,14 +42,6 @@ def evaluation_page(summary: Summary, found: Comparison) -> EvaluationPage:
         sections=sections,
         notes=list(_notes(summary)),
     )
-
-
-def table_at(summary: Summary, generator: str, kind: str, severity: str) -> dict[str, Any] | None:
-    """Gives the figures by method of one kind of damage; None where it was not measured."""
-    for table in summary["paired"]:
-        if (table["generator"], table["kind"], table["severity"]) == (generator, kind, severity):
-            return dict(table)
-    return None
 
 
 def _verdict(summary: Summary) -> str:
@@ -62,8 +56,9 @@ def _verdict(summary: Summary) -> str:
             f"; tone-aligned, {words.sentence(over)} against the best classical way, which is given the true mask"
             " while the release must find its own"
         )
-    met = sum(goal["met"] for goal in summary["goals"])
-    return f"{said}. {met} of {len(summary['goals'])} goals are met."
+    measured = [goal for goal in summary["goals"] if goal["met"] is not None]
+    met = sum(goal["met"] for goal in measured)
+    return f"{said}. {met} of the {len(measured)} goals that were measured are met."
 
 
 def _facts(summary: Summary) -> dict[str, str]:
@@ -108,47 +103,6 @@ def _notes(summary: Summary) -> Iterator[str]:
             " figures to quote come from the protocol default."
         )
     yield from summary["notes"]
-
-
-def _goals(summary: Summary) -> Iterator[PageSection]:
-    if not summary["goals"]:
-        return
-    rows = []
-    for goal in summary["goals"]:
-        verdict = "met" if goal["met"] else "interim met" if goal["interim_met"] else "not met"
-        mark = {"met": "passed", "interim met": "kept", "not met": "failed"}[verdict]
-        interim = "" if goal["interim"] is None else f"{goal['interim']:g}"
-        found = words.found(goal, "{:.3f}" if "ROC" in goal["title"] else "{:+.2f}")
-        cells = [found, Cell(f"{goal['needed']:g}"), Cell(interim or "–"), Cell(verdict, mark=mark)]
-        rows.append((goal["title"], cells))
-    table = PageTable(["Release, with the mask that it finds", "Found", "Goal", "Interim", ""], rows)
-    extent = "On damage of the second generator, which nothing was trained on. Interim: weights trained without a GPU."
-    yield PageSection("goals", "Goals", extent, tables=[table])
-
-
-def _methods(summary: Summary) -> Iterator[PageSection]:
-    titles = {method["name"]: method["title"] for method in summary["methods"]}
-    figures = ["psnr", "aligned_psnr", "masked_psnr", "aligned_masked_psnr", "ssim", "delta_e", "lpips"]
-    tables = []
-    for generator, name in words.GENERATORS.items():
-        table = table_at(summary, generator, "mixed", "drawn")
-        if table is None:
-            continue
-        shown = [f for f in figures if any(m[f]["value"] is not None for m in table["methods"].values())]
-        rows = []
-        for method, entry in table["methods"].items():
-            gain = Cell("–") if method == "input" else words.signed(entry["psnr_gain"])
-            cells = [words.found(entry[figure], words.FIGURES[figure][1]) for figure in shown]
-            seconds = Cell(words.found(entry["seconds"]).words)
-            rows.append((titles[method], [gain, *cells, seconds]))
-        headings = ["Method", "PSNR gain, dB", *(words.FIGURES[f][0] for f in shown), "seconds"]
-        caption = f"{name}, {table['photos']} photos, damage as it draws it"
-        strong = frozenset(titles[m] for m in titles if m.startswith(RESTORED))
-        tables.append(PageTable(headings, rows, caption, strong))
-    plot = methods_plot(summary)
-    shows = "Tone-aligned PSNR with its 95 % interval: tone forgiven, what is left is detail, noise and marks."
-    extent = "Mixed damage. Tone-aligned: after the 3×4 colour fit that is best on unmasked pixels, for all alike."
-    yield PageSection("methods", "Methods", extent, [Plot(shows, plot)] if plot else [], tables)
 
 
 def _kinds(summary: Summary, found: Comparison) -> Iterator[PageSection]:

@@ -56,7 +56,8 @@ def evaluate_release(
     found = run_comparison(
         settings, out, release=release, code_version=code_version(), jobs=jobs, progress=progress
     )
-    summary = summarise(found, all_methods(LateRestorer(release) if release else None))
+    restorer = LateRestorer(release) if release else None
+    summary = summarise(found, all_methods(restorer, prior=settings.prior_used))
     text = json.dumps(summary, indent=1, allow_nan=False) + "\n"
     write_atomically(out / SUMMARY, text.encode(), overwrite=True)
     html = render_evaluation_page(evaluation_page(summary, found))

@@ -26,6 +26,7 @@ class Cell:
         shade: how good it is beside others, -3 to 3; 0 is not shaded.
         mark: a class of verdict, such as `passed`.
         prose: words to be read, not a figure.
+        is_best: the best of its column.
     """
 
     words: str
@@ -33,6 +34,7 @@ class Cell:
     shade: int = 0
     mark: str = ""
     prose: bool = False
+    is_best: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class PageSection:
     pictures: Sequence[PictureRow] = ()
     pictures_folded: str = ""
     """Words that open the pictures; empty where they lie open."""
+    full_size: bool = False
+    """Pictures are shown pixel by pixel, as many beside each other as there is room for."""
 
 
 @dataclass(frozen=True)

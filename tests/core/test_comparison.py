@@ -230,7 +230,8 @@ def test_the_detector_is_measured_on_labelled_photos_by_peoples_masks(photos: Pa
     assert entry["photos"] == 2 and entry["auc"]["value"] > 0.95
     assert sum(own[0].damaged_by_score) == marks.sum()
     assert 0 < sum(own[0].sound_by_score) < 96 * 96 - 2 * marks.sum()  # beside the mask nothing counts
-    assert summary["goals"][-1]["met"] == (entry["auc"]["value"] >= 0.93)
+    (goal,) = (goal for goal in summary["goals"] if goal["title"].startswith("real photos, people's masks"))
+    assert goal["met"] == (entry["auc"]["value"] >= 0.93)
 
     write_labelled(folder, "test", "aa" * 32, damaged, marks > 1)
     assert measured(photos, tmp_path / "out", old_dir=None, labelled_dir=folder).computed == 1

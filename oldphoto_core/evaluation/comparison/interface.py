@@ -14,7 +14,7 @@ MaskSource = Literal["none", "true", "detected"]
 """Which mask a method is given: none, the one that the generator knows, or what the release would mend."""
 
 Cost = Literal["none", "low", "middle", "high"]
-"""Processor time a megapixel: up to a second, up to twenty, more."""
+"""Processor time a megapixel: up to a second, up to twenty, more. What costs more is run on a few photos alone."""
 
 INPUT, RESTORED, RESTORED_TRUE = "input", "restored", "restored-true-mask"
 
@@ -39,8 +39,8 @@ class Method(Protocol):
         """Which mask it is given."""
 
     @property
-    def version(self) -> int:
-        """Raised whenever it gives other pixels."""
+    def version(self) -> int | str:
+        """Another one whenever it gives other pixels."""
 
     def restore(self, image: Image, mask: Mask | None) -> Image:
         """Gives the restored picture; `mask` is None for methods of source `none`."""
@@ -49,6 +49,11 @@ class Method(Protocol):
 def needs_true_mask(method: Method) -> bool:
     """Whether a method could be used only where somebody had painted the mask: no rival, but a bound."""
     return method.mask_source == "true"
+
+
+def is_slow(method: Method) -> bool:
+    """Whether a method is run on the few photos of the kind `few` alone."""
+    return method.cost == "high"
 
 
 def given_mask(mask: Mask | None) -> Mask:

@@ -52,6 +52,16 @@ def mean_over_photos(values: Mapping[str, Sequence[float]]) -> Estimate:
     return _estimate(float(found.mean()), resampled, len(found))
 
 
+def percentile_over_photos(values: Mapping[str, Sequence[float]], percent: float) -> Estimate:
+    """Gives a percentile over photos of each photo's mean; of few photos its interval is too narrow."""
+    means = [float(np.mean(kept)) for found in values.values() if (kept := [v for v in found if not math.isnan(v)])]
+    if not means:
+        return NOTHING
+    found = np.array(means)
+    resampled = np.percentile(found[_draws(len(found))], percent, axis=1)
+    return _estimate(float(np.percentile(found, percent)), resampled, len(found))
+
+
 def difference_over_photos(
     values: Mapping[str, Mapping[str, float]], others: Mapping[str, Mapping[str, float]]
 ) -> Estimate:

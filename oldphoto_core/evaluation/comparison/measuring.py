@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oldphoto_core.evaluation import metrics
-from oldphoto_core.evaluation.comparison.interface import RESTORED, Method
+from oldphoto_core.evaluation.comparison.figures import paired_figures
+from oldphoto_core.evaluation.comparison.interface import RESTORED, Method, is_slow
 from oldphoto_core.evaluation.comparison.kinds import MARKED, make_kind_damager
 from oldphoto_core.evaluation.comparison.learned_distance import LearnedDistance
+from oldphoto_core.evaluation.comparison.parts import PARTS, Region, with_words
+from oldphoto_core.evaluation.comparison.prior_method import PRIOR
 from oldphoto_core.evaluation.comparison.release_methods import PhotoRestorer, Restoration
 from oldphoto_core.evaluation.comparison.rows import DETECTOR, Row, key_of
-from oldphoto_core.evaluation.comparison.settings import Case
+from oldphoto_core.evaluation.comparison.settings import FEW, Case
 from oldphoto_core.evaluation.detection import ScoreHistogram
 from oldphoto_core.evaluation.held_out import centre_crop, centre_square, read_photo
 from oldphoto_core.evaluation.no_reference import no_reference_figures
@@ -31,7 +34,7 @@ WITHOUT_MARKS = (
 )  # fmt: skip
 """Methods on damage that has no marks, where ways of inpainting do not differ: there is nothing to fill."""
 
-SHOWN = ("input", "sequential-telea-true-mask", RESTORED, "restored-true-mask")
+SHOWN = ("input", "sequential-telea-true-mask", PRIOR, RESTORED, "restored-true-mask")
 """Methods whose pictures are kept for the page."""
 
 Photo = NDArray[np.uint8]
@@ -104,7 +107,7 @@ class Measurer:
         wanted = {name for name, key in keys.items() if key not in known}
         if case.shown:
             wanted |= {name for name in keys if name in SHOWN or name == DETECTOR}
-        damaged = self._damaged(case)
+        damaged, regions = self._damaged(case)
         own = _Own(self._restorer, damaged.image, self._acted_above)
         rows, pictures = [], {"input": damaged.image}
         if DETECTOR in wanted:
@@ -122,14 +125,16 @@ class Measurer:
                 result, seconds = image, time.perf_counter() - started
             if method.name in SHOWN or method.name in ON_OLD:
                 pictures[method.name] = result
-            rows.append(self._row(case, keys[method.name], method.name, damaged, result, seconds, own))
+            rows.append(self._row(case, keys[method.name], method.name, damaged, regions, result, seconds, own))
         if case.shown:
-            self._keep(case, damaged, pictures, own)
+            self._keep(case, damaged, regions, pictures, own)
         return rows
 
-    def _wanted(self, case: Case) -> list[tuple[str, str, int]]:
+    def _wanted(self, case: Case) -> list[tuple[str, str, int | str]]:
         """Gives (name, mask source, version) of what is measured on a case."""
-        methods = [(m.name, m.mask_source, m.version) for m in self._methods]
+        methods = [(m.name, m.mask_source, m.version) for m in self._methods if case.kind == FEW or not is_slow(m)]
+        if case.kind in (*PARTS, FEW):
+            return methods
         if case.kind == "old":
             return [method for method in methods if method[0] in ON_OLD]
         if case.kind == "labelled":
@@ -138,18 +143,22 @@ class Measurer:
             methods = [method for method in methods if method[0] in WITHOUT_MARKS]
         return methods + ([(DETECTOR, "detected", 1)] if self._restorer is not None else [])
 
-    def _damaged(self, case: Case) -> Damaged:
+    def _damaged(self, case: Case) -> tuple[Damaged, tuple[Region, ...]]:
+        """Gives the damaged photo, and where figures are taken; everywhere when there are no regions."""
         if case.kind == "labelled":
-            return _labelled(case.photo.path)
+            return _labelled(case.photo.path), ()
         photo = read_photo(case.photo.path)
         if case.generator == "none":
             image = _reduced(photo, case.side_px)
             nothing = np.zeros(image.shape[:2], bool)
-            return Damaged(image, nothing, nothing, image, "tone", bool(np.ptp(image, axis=2).max() == 0))
+            return Damaged(image, nothing, nothing, image, "tone", bool(np.ptp(image, axis=2).max() == 0)), ()
         clean = centre_crop(photo) if case.side_px is None else centre_square(photo, case.side_px)
-        assert case.generator != "none" and case.kind != "old" and case.severity != "as found"
-        damager = make_kind_damager(case.generator, case.kind, case.severity, textures_dir=self._textures_dir)
-        return damager(clean, case.seed)
+        regions = case.regions
+        if case.kind == "text":
+            clean, regions = with_words(clean, case.seed)
+        assert case.severity != "as found"
+        damager = make_kind_damager(case.generator, case.damage_kind, case.severity, textures_dir=self._textures_dir)
+        return damager(clean, case.seed), regions
 
     def _detection(self, case: Case, key: str, damaged: Damaged, own: _Own) -> Row:
         counts = ScoreHistogram()
@@ -165,29 +174,22 @@ class Measurer:
         )
 
     def _row(
-        self, case: Case, key: str, method: str, damaged: Damaged, result: Photo, seconds: float, own: _Own
+        self,
+        case: Case,
+        key: str,
+        method: str,
+        damaged: Damaged,
+        regions: tuple[Region, ...],
+        result: Photo,
+        seconds: float,
+        own: _Own,
     ) -> Row:
         if case.kind == "old":
             coverage = float(own.mask.mean())
             figures = no_reference_figures(result) | {"psnr_to_input": metrics.psnr(result, damaged.image)}
             return self._named(case, key, method, mask_coverage=coverage, seconds=seconds, further=figures)
-        target, mask = damaged.target, damaged.mask
-        aligned = metrics.align_tone(result, target, mask)
-        truth = metrics.as_float(target)
-        return self._named(
-            case,
-            key,
-            method,
-            mask_coverage=float(mask.mean()),
-            psnr=metrics.psnr(result, target),
-            aligned_psnr=metrics.psnr(aligned, truth),
-            masked_psnr=metrics.psnr(result, target, where=mask),
-            aligned_masked_psnr=metrics.psnr(aligned, truth, where=mask),
-            ssim=metrics.ssim(result, target),
-            delta_e=metrics.delta_e(result, target),
-            lpips=self._lpips(result, target) if self._lpips else float("nan"),
-            seconds=seconds,
-        )
+        figures = paired_figures(result, damaged, regions, self._lpips)
+        return self._named(case, key, method, seconds=seconds, **figures)
 
     def _named(self, case: Case, key: str, method: str, **figures: object) -> Row:
         return Row(
@@ -196,15 +198,17 @@ class Measurer:
             code_version=self._code_version, **figures,  # type: ignore[arg-type]
         )  # fmt: skip
 
-    def _keep(self, case: Case, damaged: Damaged, pictures: dict[str, Photo], own: _Own) -> None:
-        folder = self.picture_folder(case)
-        for name, picture in pictures.items():
-            save_picture(folder / f"{name}.png", picture)
+    def _keep(
+        self, case: Case, damaged: Damaged, regions: tuple[Region, ...], pictures: dict[str, Photo], own: _Own
+    ) -> None:
+        """Keeps whole pictures, or the first region of each."""
         if self._restorer is not None:
-            save_picture(folder / "detected-mask.png", overlay_mask(damaged.image, own.mask))
+            pictures = pictures | {"detected-mask": overlay_mask(damaged.image, own.mask)}
         if case.kind != "old":
-            save_picture(folder / "true-mask.png", overlay_mask(damaged.image, damaged.mask))
-        save_picture(folder / "target.png", damaged.target)  # last: it says that all are there
+            pictures = pictures | {"true-mask": overlay_mask(damaged.image, damaged.mask)}
+        folder = self.picture_folder(case)
+        for name, picture in (pictures | {"target": damaged.target}).items():  # the last says that all are there
+            save_picture(folder / f"{name}.png", regions[0].crop(picture) if regions else picture)
 
 
 class _Own:

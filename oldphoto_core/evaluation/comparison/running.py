@@ -15,11 +15,12 @@ from oldphoto_core.errors import ConfigError
 from oldphoto_core.evaluation.comparison.harm import Harm, measured_harm
 from oldphoto_core.evaluation.comparison.measuring import Measurer
 from oldphoto_core.evaluation.comparison.methods import all_methods
+from oldphoto_core.evaluation.comparison.parts import FaceCache
 from oldphoto_core.evaluation.comparison.release_methods import LateRestorer, ReleaseChoice
 from oldphoto_core.evaluation.comparison.rows import Row, RowStore
 from oldphoto_core.evaluation.comparison.settings import Case, ComparisonSettings, Material, all_cases, find_material
 
-PARQUET, PICTURES = "figures.parquet", "pictures"
+PARQUET, PICTURES, FACES = "figures.parquet", "pictures", "faces.json"
 SAVE_EVERY_S = 20.0
 
 Progress = Callable[[int, int], None]
@@ -70,7 +71,7 @@ def run_comparison(
     """
     if jobs < 1:
         raise ConfigError(f"jobs is {jobs}; expected at least 1")
-    material = find_material(settings)
+    material = find_material(settings, faces=FaceCache(out / FACES))
     store = RowStore(out / PARQUET)
     work = _Work(settings, material, out, release, code_version)
     planner = work.measurer()
@@ -119,7 +120,7 @@ class _Work:
         """Gives a measurer; the release is not loaded before it is used."""
         restorer = LateRestorer(self.release) if self.release else None
         return Measurer(
-            all_methods(restorer),
+            all_methods(restorer, prior=self.settings.prior_used, prior_device=self.settings.prior_device),
             restorer,
             release=self.release.name if self.release else "",
             acted_above=self.release.acted_above if self.release else 1.0,

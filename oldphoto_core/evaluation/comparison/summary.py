@@ -17,8 +17,11 @@ from oldphoto_core.evaluation.comparison.intervals import Estimate
 from oldphoto_core.evaluation.comparison.kinds import KINDS, LEVELS, MARKED
 from oldphoto_core.evaluation.comparison.learned_distance import why_not
 from oldphoto_core.evaluation.comparison.methods import CLASSICAL_TRUE_MASK
+from oldphoto_core.evaluation.comparison.parts import PARTS
+from oldphoto_core.evaluation.comparison.prior_method import PRIOR
 from oldphoto_core.evaluation.comparison.rows import DETECTOR, FIGURES, Row
 from oldphoto_core.evaluation.comparison.running import Comparison
+from oldphoto_core.evaluation.comparison.settings import FEW
 from oldphoto_core.evaluation.detection import ScoreHistogram
 
 ALL = "all"
@@ -26,6 +29,9 @@ ALL = "all"
 
 _GAINS = ("psnr", "aligned_psnr", "aligned_masked_psnr", "ssim", "delta_e")
 _ROC_POINTS = 80
+
+RIVALS = ("pix2pix", PRIOR)
+"""What a release is to beat besides, by what names of methods begin with: with either mask, whichever is better."""
 
 Cells = Mapping[str, Mapping[str, float]]
 """photo -> severity -> figure."""
@@ -41,8 +47,8 @@ def summarise(found: Comparison, methods: Sequence[Method]) -> dict[str, Any]:
     names = [method.name for method in methods]
     paired, detection = [], []
     for generator in found.settings.generators:
-        for kind in KINDS:
-            for severity in (("drawn",) if kind == "mixed" else ()) + (*LEVELS, ALL):
+        for kind in (*KINDS, *PARTS, FEW):
+            for severity in (() if kind in KINDS and kind != "mixed" else ("drawn",)) + (*LEVELS, ALL):
                 rows = _chosen(found.rows, generator, kind, severity)
                 if rows:
                     place = {"generator": generator, "kind": kind, "severity": severity}
@@ -70,6 +76,7 @@ def summarise(found: Comparison, methods: Sequence[Method]) -> dict[str, Any]:
         "paired": paired,
         "detection": detection,
         "real": _real([row for row in found.rows if row.kind == "old"], names),
+        "untouched": _untouched(found.harm.rows if found.harm else []),
         "harm": [asdict(check) | {"met": check.met} for check in found.harm.checks] if found.harm else [],
         "notes": list(found.harm.notes) if found.harm else [],
     }  # fmt: skip
@@ -110,6 +117,12 @@ def _table(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
             other_cells = by_method["navier-stokes-true-mask"]["aligned_masked_psnr"]
             over = intervals.difference_over_photos(figures["aligned_masked_psnr"], other_cells)
             table[name]["aligned_masked_psnr_over_navier_stokes"] = over.plain()
+        for rival in RIVALS:
+            of_it = [other for other in by_method if other.startswith(rival)]
+            if of_it:
+                best_of_it = by_method[str(_best(by_method, "aligned_psnr", of_it))]["aligned_psnr"]
+                over = intervals.difference_over_photos(figures["aligned_psnr"], best_of_it)
+                table[name][f"aligned_psnr_over_{rival}"] = over.plain()
     return {"photos": len({row.photo_sha256 for row in rows}), "best_classical": best, "methods": table}
 
 
@@ -168,6 +181,17 @@ def _histogram(positive: Any, negative: Any) -> ScoreHistogram:
     return ScoreHistogram(positive=np.asarray(positive), negative=np.asarray(negative))
 
 
+def _untouched(rows: Sequence[Row]) -> dict[str, Any]:
+    """Gives how far photos with nothing wrong are moved: the mean, and the 5th percentile, of PSNR by mode."""
+    clean, twice = "harm/clean", "harm/twice"
+    found = {}
+    for name, kind, figure in (("full", clean, "full"), ("scratches", clean, "scratches"), ("twice", twice, "second")):
+        values = {f"{k}": [r.further[figure]] for k, r in enumerate(r for r in rows if r.kind == kind)}
+        found[name] = intervals.mean_over_photos(values).plain()
+        found[f"{name}_low"] = intervals.percentile_over_photos(values, 5).plain()
+    return found
+
+
 def _real(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
     """Gives the means of figures that need no truth, by method."""
     table: dict[str, Any] = {}
@@ -189,6 +213,8 @@ def _files(files: Sequence[Any]) -> list[dict[str, str]]:
 def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
     return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
 
 

@@ -1,0 +1,47 @@
+"""The goals of a release as a section of its page: what was asked, what was found, met or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from flows.evaluation import words
+from storage.reports.evaluation import Cell, PageSection, PageTable
+
+_MARKS = {"met": "passed", "interim met": "kept", "not met": "failed", "not measured": ""}
+
+
+def goals_section(summary: Mapping[str, Any]) -> Iterator[PageSection]:
+    """Yields the section; nothing where no release was measured."""
+    if not summary["goals"]:
+        return
+    rows = []
+    for goal in summary["goals"]:
+        verdict = verdict_of(goal)
+        found = words.found(goal, _form(goal))
+        sign = ">" if goal["above"] else "≥"
+        needed = Cell(f"{sign} {goal['needed']:g}")
+        interim = Cell("–" if goal["interim"] is None else f"{sign} {goal['interim']:g}")
+        photos = Cell(str(goal["photos"]) if goal["photos"] else "–")
+        rows.append(
+            (f"{goal['group']}: {goal['title']}", [Cell(verdict, mark=_MARKS[verdict]), found, needed, interim, photos])
+        )
+    headings = ["The release, with the mask that it finds", "", "found", "goal", "interim", "photos"]
+    extent = (
+        "Damage of the second generator, which nothing was trained on. Interim: for weights that were trained without"
+        " a GPU. Whether each ingredient of the method earns its place is measured apart, by the ablation."
+    )
+    yield PageSection("goals", "Goals", extent, tables=[PageTable(headings, rows)])
+
+
+def verdict_of(goal: Mapping[str, Any]) -> str:
+    """Gives `met`, `interim met`, `not met` or `not measured`."""
+    if goal["met"] is None:
+        return "not measured"
+    return "met" if goal["met"] else "interim met" if goal["interim_met"] else "not met"
+
+
+def _form(goal: Mapping[str, Any]) -> str:
+    if goal["figure"] == "auc":
+        return "{:.3f}"
+    return "{:+.2f}" if "_over_" in goal["figure"] or goal["figure"].endswith("_gain") else "{:.2f}"
