@@ -1,9 +1,13 @@
-"""The two presets: `paper`, the authors' sizes, and `archive`, compact and made for scans."""
+"""The two presets: `paper`, the authors' sizes, and `archive`, compact and made for scans.
+
+Beside them, for what is never released: `tiny` for tests, and for the ablation a quarter of the widths, with and
+without each part that is a matter of sizes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
@@ -26,6 +30,7 @@ class Preset:
         detector, vae, translation: sizes; both VAEs have the same.
         look: sizes of the look at the whole photo, or None.
         discriminator_filters: first width of the discriminators.
+        published: trained by the paper's losses, rates and optimiser, not by the recipe's.
     """
 
     name: str
@@ -34,6 +39,7 @@ class Preset:
     translation: TranslationConfig
     look: LookConfig | None
     discriminator_filters: int = 64
+    published: bool = False
 
 
 ARCHIVE = Preset(
@@ -61,6 +67,7 @@ PAPER = Preset(
         kind="residual", latent_channels=64, widths=(128, 256, 512, 512), depths=(3, 3), inner=256
     ),
     look=None,
+    published=True,
 )
 
 TINY = Preset(
@@ -81,7 +88,49 @@ TINY = Preset(
 )
 """The archive's shape at toy sizes, for smoke runs and tests; never released."""
 
-PRESETS = {preset.name: preset for preset in (ARCHIVE, PAPER, TINY)}
+
+
+def quartered(p: Preset, name: str) -> Preset:
+    """Gives a preset at a quarter of its widths, for trials beside each other; the detector stays as it is.
+
+    The linear path of a VAE keeps its 48 channels, without which it could not give a photo back.
+    """
+    vae, translation, look = p.vae, p.translation, p.look
+    latent = vae.latent_channels if vae.kind == "linear" else vae.latent_channels // 4
+    return replace(
+        p,
+        name=name,
+        vae=replace(vae, latent_channels=latent, width=vae.width // 4),
+        translation=replace(
+            translation,
+            latent_channels=latent,
+            widths=tuple(width // 4 for width in translation.widths),
+            inner=translation.inner // 4,
+            condition_size=translation.condition_size // 4,
+            token_size=translation.token_size // 4,
+        ),
+        look=look
+        and replace(
+            look, width=look.width // 4, token_size=look.token_size // 4, condition_size=look.condition_size // 4
+        ),
+        discriminator_filters=p.discriminator_filters // 4,
+    )
+
+
+QUARTER = quartered(ARCHIVE, "quarter")
+QUARTER_LOCAL = replace(QUARTER, name="quarter-local", translation=replace(QUARTER.translation, attention="none"))
+QUARTER_PLAIN = replace(QUARTER, name="quarter-plain", translation=replace(QUARTER.translation, attention="plain"))
+QUARTER_BLIND = replace(
+    QUARTER,
+    name="quarter-blind",
+    look=None,
+    translation=replace(QUARTER.translation, condition_size=0, token_size=0),
+)
+"""Without the look: no tone map, no condition, and T's own features as sources."""
+PAPER_QUARTER = quartered(PAPER, "paper-quarter")
+ABLATED = (QUARTER, QUARTER_LOCAL, QUARTER_PLAIN, QUARTER_BLIND, PAPER_QUARTER)
+
+PRESETS = {preset.name: preset for preset in (ARCHIVE, PAPER, TINY, *ABLATED)}
 
 
 def preset(name: str) -> Preset:

@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from oldphoto_core.models.look import Look
 from oldphoto_core.models.presets import build_detector, preset
 from oldphoto_core.training import distributed
-from oldphoto_core.training.checkpoint import load_release_weights
+from oldphoto_core.training.checkpoint import WEIGHTS, load_release_weights, save_weights
+from oldphoto_core.training.chunks import Detect
 from oldphoto_core.training.detector import DetectorSettings, DetectorStage, detection
 from oldphoto_core.training.detector_blend import keep_what_is_better
 from oldphoto_core.training.distributed import own_device, together
@@ -48,6 +50,8 @@ def train_detector(material: Material, settings: DetectorSettings, options: RunO
 
 def train_vaes(material: Material, settings: VaeSettings, options: RunOptions) -> list[RunResult]:
     """Trains VAE1, then VAE2 from it, or both from the release that the run starts from (stage 1).
+
+    Where the settings ask for one VAE in place of two, VAE1 gets the whole budget, and is laid down as VAE2 too.
 
     Needs the look, where the preset has one; uses a detector if there is one. Does not go on to VAE2 where the run
     was asked to stop in VAE1.
@@ -102,21 +106,34 @@ def _detector(material: Material, settings: DetectorSettings, options: RunOption
 
 def _vaes(material: Material, settings: VaeSettings, options: RunOptions) -> list[RunResult]:
     run, name = options.folder, settings.preset
-    detector = _detector_of(run, name, material)
-    look = trained_look(run, name)
-    first = OldVaeStage(settings, material, look=look, detect=detector, seed=options.seed)
+    look, detect = trained_look(run, name), _detector_of(run, name, material)
+    return vaes_beside(material, settings, options, look=look, detect=detect)
+
+
+def vaes_beside(
+    material: Material, settings: VaeSettings, options: RunOptions, *, look: Look | None, detect: Detect | None
+) -> list[RunResult]:
+    """Trains the VAEs in this process, as `train_vaes` does, beside a look and a detector from elsewhere."""
+    run, name = options.folder, settings.preset
+    first = OldVaeStage(settings, material, look=look, detect=detect, seed=options.seed)
     told = options.told
     started = None
     if settings.turn_photos:
         folder = run / first.name
         photos = settings.turn_photos
-        started = StartTurn(folder, material, look=first.look, detect=detector, photos=photos, seed=options.seed)
-    budget = _part(options.budget, VAE_X_SHARE)
-    told_of = told and _within(told, 0.0, VAE_X_SHARE)
+        started = StartTurn(folder, material, look=first.look, detect=detect, photos=photos, seed=options.seed)
+    share = 1.0 if settings.shared else VAE_X_SHARE
+    budget = _part(options.budget, share)
+    told_of = told and _within(told, 0.0, share)
     result = train(first, replace(options, budget=budget, told=told_of, started=started))
     if not result.finished:
         return [result]
     start = trained_vae(run, name, "vae_x")
+    if settings.shared:
+        notes = {"stage": "vae_y", "settings": dict(first.settings), "step": result.step}
+        for which in WEIGHTS.values():
+            save_weights(run / "vae_y" / which, {"vae_y": start}, notes)
+        return [result]
     second = CleanVaeStage(settings, material, start=start, seed=options.seed)
     budget = _part(options.budget, 1 - VAE_X_SHARE)
     told_of = told and _within(told, VAE_X_SHARE, 1.0)

@@ -31,7 +31,7 @@ from oldphoto_core.training.losses import (
 from oldphoto_core.training.material import Material
 from oldphoto_core.training.optimisers import Learners, adam, adamw, update
 from oldphoto_core.training.perceptual import load_vgg
-from oldphoto_core.training.schedule import Clock, Phase, fresh_weights, phase_at
+from oldphoto_core.training.schedule import Clock, Phase, fresh_weights, growing_crops, phase_at
 from oldphoto_core.training.vaes import frozen
 
 LATE_RATE = 0.1
@@ -73,7 +73,7 @@ class TranslationSettings:
     @classmethod
     def for_preset(cls, name: str) -> TranslationSettings:
         """Gives the recipe's settings, or the paper's: 60 latent L1 + LSGAN + 10 feature matching, G_Y frozen."""
-        if name != "paper":
+        if not preset(name).published:
             return cls(preset=name)
         return cls(
             preset=name, crop=256, batch=4, rate=2e-4, larger_crops=False, pixel=0.0, squared=0.0, latent=60.0,
@@ -85,11 +85,7 @@ class TranslationSettings:
         """Crop sizes and batches over the budget."""
         if not self.larger_crops:
             return (Phase(1.0, self.crop, self.batch),)
-        return (
-            Phase(0.7, self.crop, self.batch),
-            Phase(0.95, self.crop * 4 // 3 // 16 * 16, max(1, self.batch * 3 // 4)),
-            Phase(1.0, self.crop * 7 // 3 // 16 * 16, max(1, self.batch // 4)),
-        )
+        return growing_crops(self.crop, self.batch)
 
 
 class TranslationStage:
@@ -124,7 +120,7 @@ class TranslationStage:
             learners += [Learners(fresh, settings.rate), Learners(trained, settings.rate * LATE_RATE)]
         if settings.decoder_from < 1:
             learners.append(Learners([self.vae_y], settings.rate * LATE_RATE, settings.decoder_from))
-        optimiser = adam if settings.preset == "paper" else adamw
+        optimiser = adam if chosen.published else adamw
         self.optimisers: dict[str, torch.optim.Optimizer] = {"translation": optimiser(*learners)}
         if settings.adversary:
             with fresh_weights(seed, "image critic"):

@@ -72,6 +72,10 @@ class VaeSettings:
     1 takes them as they come."""
     adversary: float = 0.0
     """Weight of the image LSGAN of eq. 2."""
+    variational: bool = True
+    """A mean and a variance, sampled, and KL (eq. 2); without, a plain autoencoder: the mean alone, and no KL."""
+    shared: bool = False
+    """One VAE in place of two: VAE1 is shown clean photos too, and is VAE2 as well."""
     adversary_rate: float = 2e-4
     chunk_photos: int = 8
     steps_a_chunk: int = 2
@@ -80,7 +84,7 @@ class VaeSettings:
     @classmethod
     def for_preset(cls, name: str) -> VaeSettings:
         """Gives the recipe's settings, or the paper's: alpha 10, LSGAN, the latent discriminator throughout."""
-        if name != "paper":
+        if not preset(name).published:
             return cls(preset=name)
         return cls(
             preset=name, crop=256, batch=4, rate=2e-4, alpha=10.0, kl_warm_up=0.0, latent_adversary=1.0,
@@ -100,7 +104,7 @@ class _VaeStage:
             self.vae = placed(build_vae(preset(settings.preset)), self.device)
         self.vae.initialise_linear_path(_some_clean_crops(material, seed))
         self.networks: Mapping[str, nn.Module] = {key: self.vae}
-        optimiser = adam if settings.preset == "paper" else adamw
+        optimiser = adam if preset(settings.preset).published else adamw
         self.optimisers: dict[str, torch.optim.Optimizer] = {key: optimiser(Learners([self.vae], settings.rate))}
         self.critics: dict[str, nn.Module] = {}
         if settings.adversary:
@@ -123,10 +127,14 @@ class _VaeStage:
         """
         with precision(self.device):
             mean, logvar = self.vae.encode(image)
-            latent = self.vae.sample(mean, logvar, generator) if encoding else mean
+            sampled = encoding and self.options.variational
+            latent = self.vae.sample(mean, logvar, generator) if sampled else mean
             decoded = self.vae.decode(latent)
-        losses = {"l1": l1(decoded, image), "kl": kl_to_standard_normal(mean, logvar)}
-        total = losses["l1"] + kl_share * self._kl_weight * losses["kl"]
+        losses = {"l1": l1(decoded, image)}
+        total = losses["l1"]
+        if self.options.variational:
+            losses["kl"] = kl_to_standard_normal(mean, logvar)
+            total = total + kl_share * self._kl_weight * losses["kl"]
         if "image" in self.critics:
             with frozen(self.critics["image"]), precision(self.device):
                 losses["fooling"] = lsgan_generator(self.critics["image"](decoded))
@@ -144,7 +152,10 @@ class _VaeStage:
 
 
 class OldVaeStage(_VaeStage):
-    """VAE1, (E_RX, G_RX): half of each batch real old photos, half damaged ones, into one latent space."""
+    """VAE1, (E_RX, G_RX): half of each batch real old photos, half damaged ones, into one latent space.
+
+    A shared one gives a third of each batch to clean photos.
+    """
 
     name = "vae_x"
 
@@ -168,6 +179,11 @@ class OldVaeStage(_VaeStage):
             make = old_chunks(material.old, photos=settings.chunk_photos, detect=detect)
             self._old = CropSource(make, seed=seed, name="old", **pace)
             self.sources.append(self._old)
+        self._clean = None
+        if settings.shared:
+            make = clean_chunks(material.clean, photos=settings.chunk_photos)
+            self._clean = CropSource(make, seed=seed, name="clean", **pace)
+            self.sources.append(self._clean)
         if settings.latent_adversary and self._old is not None:
             self._add_critic("latent", build_latent_discriminator)
         if settings.channel_adversary and self._old is not None:
@@ -180,17 +196,22 @@ class OldVaeStage(_VaeStage):
 
     def step(self, clock: Clock, generator: torch.Generator) -> tuple[dict[str, torch.Tensor], int]:
         options = self.options
-        count = options.batch // 2 if self._old else options.batch
+        clean = max(1, options.batch // 3) if self._clean else 0
+        rest = options.batch - clean
+        count = rest // 2 if self._old else rest
         adversaries = {"latent", "channels"} & set(self.critics)  # only where there are old photos
         encoding = clock.share < options.encoder_until
         for part in self.vae.encoder_parts:
             part.requires_grad_(encoding)
         joined = bool(adversaries) and clock.share >= options.latent_from and encoding
-        shown = self._shown(clock.step, options.batch - count or count, count, crop=options.crop, matched=joined)
+        shown = self._shown(clock.step, rest - count or count, count, crop=options.crop, matched=joined)
+        if self._clean:
+            shown.append(self._clean.at(clock.step, crop_px=options.crop, batch=clean).image)
         image = torch.cat(shown)
         warm = min(1.0, clock.share / options.kl_warm_up) if options.kl_warm_up else 1.0
         total, losses, latent, decoded = self._reconstruct(image, generator, kl_share=warm, encoding=encoding)
-        synthetic, old = latent.split([len(i) for i in shown]) if len(shown) == 2 else (latent, None)
+        synthetic, *others = latent.split([len(i) for i in shown])
+        old = others[0] if self._old else None
         if joined and "latent" in self.critics:
             critic = self.critics["latent"]
             with frozen(critic), precision(self.device):
