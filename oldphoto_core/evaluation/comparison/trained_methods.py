@@ -45,7 +45,7 @@ class TrainedFolder:
         object.__setattr__(self, "name", self.name or self.folder.name)
         if not self._files:
             raise ConfigError(
-                f"{self.folder} holds no trained network: expected {CARD_NAME}, pix2pix/run.json or translation/run.json"
+                f"{self.folder} holds no trained network: no {CARD_NAME}, pix2pix/run.json or translation/run.json"
             )
         missing = [file for file in self._files if not file.is_file()]
         if missing:
