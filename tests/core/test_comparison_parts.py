@@ -86,8 +86,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     name = next(n for n in (f"{k:04d}_photo{k}.png" for k in range(99)) if is_held_out(n))
     cv2.imwrite(str(folder / name), portrait()[..., ::-1])
     settings = ComparisonSettings(
-        folder, drawn_count=1, kind_count=0, harm_count=0, shown=1, role="all", generators=("second",), side_px=112, prior_side_px=96,
-        faces_count=1, text_count=1, prior_photos=1, prior=PriorSettings(steps=2, width=4, scales=2),
+        folder, drawn_count=1, kind_count=0, harm_count=0, shown=1, role="all", generators=("second",), side_px=112,
+        prior_side_px=96, faces_count=1, text_count=1, prior_photos=1, prior=PriorSettings(steps=2, width=4, scales=2),
     )  # fmt: skip
     out = tmp_path_factory.mktemp("out")
     return run_comparison(settings, out, release=ClassicalRelease(), code_version="1")
