@@ -48,6 +48,10 @@ def evaluate(
     prior_steps: Annotated[
         int | None, typer.Option(min=1, help="Steps of each of its fits. [default: as chosen on other photos]")
     ] = None,
+    baseline: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of a trained network to compare with: pix2pix, a run, a release. Repeatable."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the damage.")] = 1,
     jobs: Annotated[int, typer.Option(min=1, help="Processes; each loads the release.")] = 1,
     device: Device = None,
@@ -71,6 +75,7 @@ def evaluate(
     from flows.release_store import release_without_catalogue
     from oldphoto_core.evaluation.comparison.release_methods import FolderRelease
     from oldphoto_core.evaluation.comparison.settings import ComparisonSettings
+    from oldphoto_core.evaluation.comparison.trained_methods import TrainedFolder
 
     measured = ComparisonSettings.for_protocol(
         protocol, photos, textures_dir=textures, old_dir=old, labelled_dir=labelled  # type: ignore[arg-type]
@@ -82,6 +87,7 @@ def evaluate(
         prior_photos=measured.prior_photos if prior_photos is None else prior_photos,
         prior=measured.prior if prior_steps is None else replace(measured.prior, steps=prior_steps),
         prior_device=settings.device,
+        baselines=tuple(TrainedFolder(folder) for folder in baseline or ()),
     )
     card = None if no_release else release_without_catalogue(settings)
     choice = FolderRelease(card, settings.device) if card else None

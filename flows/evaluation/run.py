@@ -57,7 +57,8 @@ def evaluate_release(
         settings, out, release=release, code_version=code_version(), jobs=jobs, progress=progress
     )
     restorer = LateRestorer(release) if release else None
-    summary = summarise(found, all_methods(restorer, prior=settings.prior_used))
+    methods = all_methods(restorer, prior=settings.prior_used, baselines=settings.baselines)
+    summary = summarise(found, methods)
     text = json.dumps(summary, indent=1, allow_nan=False) + "\n"
     write_atomically(out / SUMMARY, text.encode(), overwrite=True)
     html = render_evaluation_page(evaluation_page(summary, found))

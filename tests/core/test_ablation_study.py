@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from oldphoto_core.errors import ConfigError, TrainingError
+from oldphoto_core.errors import TrainingError
 from oldphoto_core.evaluation.ablation import __main__ as ablation
 from oldphoto_core.evaluation.ablation.plan import Plan, weights, width_of
 from oldphoto_core.evaluation.ablation.training import Trainer
@@ -100,11 +100,6 @@ def test_a_trained_folder_is_a_method_whose_version_is_its_weights(run: Path):
     versions = {TrainedFolder(run / name).version for name in NAMES}
     assert len(versions) == len(NAMES)
     assert TrainedFolder(run / "pix2pix" / "pix2pix").version in versions
-
-
-def test_a_folder_without_a_network_is_told(tmp_path: Path):
-    with pytest.raises(ConfigError, match="holds no trained network"):
-        TrainedFolder(tmp_path)
 
 
 def test_every_variant_sees_as_many_pixels():

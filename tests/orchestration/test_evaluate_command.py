@@ -89,6 +89,8 @@ def test_mistakes_are_named(
     (tmp_path / "empty").mkdir()
     assert run(tmp_path / "empty", tmp_path / "out", release_folder) == 2
     assert "no held-out photos" in capsys.readouterr().err
+    assert run(photos, tmp_path / "out", release_folder, "--baseline", str(tmp_path / "empty")) == 2
+    assert "empty holds no trained network" in capsys.readouterr().err
     assert not os.path.exists(tmp_path / "out" / "evaluation.html")
 
 

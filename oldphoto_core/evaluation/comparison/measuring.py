@@ -19,6 +19,7 @@ from oldphoto_core.evaluation.comparison.prior_method import PRIOR
 from oldphoto_core.evaluation.comparison.release_methods import PhotoRestorer, Restoration
 from oldphoto_core.evaluation.comparison.rows import DETECTOR, Row, key_of
 from oldphoto_core.evaluation.comparison.settings import FEW, Case
+from oldphoto_core.evaluation.comparison.trained_methods import Trained
 from oldphoto_core.evaluation.detection import ScoreHistogram
 from oldphoto_core.evaluation.held_out import centre_crop, centre_square, read_photo
 from oldphoto_core.evaluation.no_reference import no_reference_figures
@@ -67,6 +68,7 @@ class Measurer:
         pictures: Path,
     ) -> None:
         self._methods, self._restorer = methods, restorer
+        self._trained = {method.name for method in methods if isinstance(method, Trained)}
         self._release, self._acted_above, self._code_version = release, acted_above, code_version
         self._textures_dir, self._textures_sha256 = textures_dir, textures_sha256
         self._pictures = pictures
@@ -136,11 +138,11 @@ class Measurer:
         if case.kind in (*PARTS, FEW):
             return methods
         if case.kind == "old":
-            return [method for method in methods if method[0] in ON_OLD]
+            return [m for m in methods if m[0] in ON_OLD or (m[0] in self._trained and m[1] == "detected")]
         if case.kind == "labelled":
             methods = []
         elif case.kind not in MARKED:
-            methods = [method for method in methods if method[0] in WITHOUT_MARKS]
+            methods = [method for method in methods if method[0] in WITHOUT_MARKS or method[0] in self._trained]
         return methods + ([(DETECTOR, "detected", 1)] if self._restorer is not None else [])
 
     def _damaged(self, case: Case) -> tuple[Damaged, tuple[Region, ...]]:

@@ -9,10 +9,15 @@ from oldphoto_core.evaluation.comparison.classical_methods import Denoised, Inpa
 from oldphoto_core.evaluation.comparison.interface import MaskSource, Method
 from oldphoto_core.evaluation.comparison.prior_method import DeepImagePrior, PriorSettings
 from oldphoto_core.evaluation.comparison.release_methods import PhotoRestorer, Release
+from oldphoto_core.evaluation.comparison.trained_methods import Trained, TrainedFolder
 
 
 def all_methods(
-    restorer: PhotoRestorer | None, *, prior: PriorSettings | None = None, prior_device: str = "cpu"
+    restorer: PhotoRestorer | None,
+    *,
+    prior: PriorSettings | None = None,
+    prior_device: str = "cpu",
+    baselines: Sequence[TrainedFolder] = (),
 ) -> Sequence[Method]:
     """Gives every method, in the order of tables.
 
@@ -20,6 +25,7 @@ def all_methods(
         restorer: the release; without one, the methods that need none.
         prior: how deep image prior is fitted; without it that is left out.
         prior_device: where it is fitted.
+        baselines: networks that were trained to be compared with.
     """
     algorithms: tuple[Algorithm, ...] = ("telea", "navier-stokes")
     sources: tuple[MaskSource, ...] = ("true", "detected") if restorer is not None else ("true",)
@@ -29,6 +35,7 @@ def all_methods(
         methods += [Sequential(algorithm, source) for algorithm in algorithms]
     if prior is not None:
         methods.append(DeepImagePrior(prior, prior_device))
+    methods += [Trained(network, source) for network in baselines for source in sources]
     if restorer is not None:
         methods += [Release(restorer, "true"), Release(restorer, "detected")]
     return methods

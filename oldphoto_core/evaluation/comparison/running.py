@@ -120,7 +120,12 @@ class _Work:
         """Gives a measurer; the release is not loaded before it is used."""
         restorer = LateRestorer(self.release) if self.release else None
         return Measurer(
-            all_methods(restorer, prior=self.settings.prior_used, prior_device=self.settings.prior_device),
+            all_methods(
+                restorer,
+                prior=self.settings.prior_used,
+                prior_device=self.settings.prior_device,
+                baselines=self.settings.baselines,
+            ),
             restorer,
             release=self.release.name if self.release else "",
             acted_above=self.release.acted_above if self.release else 1.0,

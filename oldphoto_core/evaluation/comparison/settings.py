@@ -13,6 +13,7 @@ from oldphoto_core.evaluation import GENERATOR_VERSION
 from oldphoto_core.evaluation.comparison.kinds import KINDS, LEVELS, Kind, Severity
 from oldphoto_core.evaluation.comparison.parts import PARTS, FaceCache, Part, Region
 from oldphoto_core.evaluation.comparison.prior_method import PRIOR_SIDE_PX, PriorSettings
+from oldphoto_core.evaluation.comparison.trained_methods import TrainedFolder
 from oldphoto_core.evaluation.generators import Generator, photo_seed
 from oldphoto_core.evaluation.held_out import Role, centre_crop, centre_square, held_out_photos, read_photo
 from oldphoto_core.splits import is_held_out
@@ -68,6 +69,9 @@ class ComparisonSettings:
 
     prior_device: str = "cpu"
 
+    baselines: tuple[TrainedFolder, ...] = ()
+    """Networks that were trained to be compared with, such as pix2pix."""
+
     harm_count: int = 66
     """Photos of the do-no-harm figures; 0 leaves them out."""
 
@@ -91,6 +95,9 @@ class ComparisonSettings:
             raise ConfigError("counts are 0 or more, and at least one photo has mixed damage")
         if self.side_px is not None and self.side_px < 64:
             raise ConfigError(f"side_px is {self.side_px}; expected at least 64, or None for whole photos")
+        names = [one.name for one in self.baselines]
+        if len(set(names)) < len(names) or any(name.startswith("restored") for name in names):
+            raise ConfigError(f"baselines are named {', '.join(names)}; give each folder a name of its own")
 
     @property
     def prior_used(self) -> PriorSettings | None:

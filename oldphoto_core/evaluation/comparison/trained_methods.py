@@ -35,14 +35,16 @@ class TrainedFolder:
 
     Attributes:
         folder: see above.
-        name: of the method, for tables; the folder's own where there is none.
+        name: of the method, for tables; where there is none, the release's or the folder's own.
     """
 
     folder: Path
     name: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.name or self.folder.name)
+        is_release = (self.folder / CARD_NAME).is_file()
+        own = read_card(self.folder).name if is_release else self.folder.resolve().name
+        object.__setattr__(self, "name", self.name or own)
         if not self._files:
             raise ConfigError(
                 f"{self.folder} holds no trained network: no {CARD_NAME}, pix2pix/run.json or translation/run.json"
@@ -55,10 +57,10 @@ class TrainedFolder:
         return {"folder": self.folder, "name": self.name}  # what is loaded stays
 
     @property
-    def version(self) -> int:
-        """A number that its weights alone decide."""
-        digest = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in self._files))
-        return int.from_bytes(digest.digest()[:6], "big")
+    def version(self) -> str:
+        """A hash that its weights alone decide."""
+        parts = [hashlib.sha256(file.read_bytes()).digest() for file in self._files]
+        return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
 
     def restore(self, image: Image, mask: Mask) -> Image:
         """Gives a picture restored by the network, with this mask."""
@@ -117,7 +119,7 @@ class Trained:
         return f"{self.network.name}, {self.mask_source} mask"
 
     @cached_property
-    def version(self) -> int:
+    def version(self) -> str:
         """Its weights'."""
         return self.network.version
 
