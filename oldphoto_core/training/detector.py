@@ -9,7 +9,7 @@ kept as they were; and distillation, which holds the logits near those of the de
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -25,7 +25,7 @@ from oldphoto_core.training.loop import placed, precision
 from oldphoto_core.training.losses import dice, focal, weighted_mean
 from oldphoto_core.training.material import Material
 from oldphoto_core.training.optimisers import Learners, adam, adamw, update
-from oldphoto_core.training.schedule import Clock, Phase, fresh_weights, phase_at
+from oldphoto_core.training.schedule import Clock, Phase, fresh_weights, phase_at, seeded
 
 KIND_SHARES = (0.1, 0.1, 0.25, 0.55)
 """Untouched, tone only, scratches only, mixed: photos without a scratch teach less than those with one."""
@@ -43,8 +43,10 @@ class DetectorSettings:
     """Sizes and weights of the detector's training."""
 
     preset: str = "archive"
-    batch: int = 16
-    crop: int = 128
+    batch: int = 10
+    crop: int = 160
+    """Side of the photos, which are shown whole: so the network learns where a photo's own edge is, and what is torn
+    there. In tiles it sees the same, for a tile that ends inside of a photo is read with a halo."""
     rate: float = 1e-3
     focal: float = 3.0
     gamma: float = 0.0
@@ -52,11 +54,10 @@ class DetectorSettings:
     paper's is 2, at which a short run learns slower."""
     dice: float = 0.5
     chunk_photos: int = 8
-    steps_a_chunk: int = 3
+    steps_a_chunk: int = 2
     pool_chunks: int = 12
     larger_crops: bool = True
-    """After half of the budget crops of 3/2 the side, after 80% of twice the side, in smaller batches: wide damage is
-    learned last, and needs its surroundings."""
+    """After 60% of the budget photos of 8/5 the side, in smaller batches."""
     labelled_share: float = 0.5
     """Share of each batch from labelled photos, where the material has any."""
     distil: float = 0.0
@@ -76,10 +77,10 @@ class DetectorSettings:
         """Crop sizes and batches over the budget; a step sees about as many pixels in each."""
         if not self.larger_crops:
             return (Phase(1.0, self.crop, self.batch),)
-        sides = (min(side, WHOLE_PX) for side in (self.crop, self.crop * 3 // 2 // 16 * 16, self.crop * 2))
-        return tuple(
-            Phase(until, side, max(2, round(self.batch * (self.crop / side) ** 2)))
-            for until, side in zip((0.5, 0.8, 1.0), sides, strict=True)
+        larger = min(self.crop * 8 // 5 // 16 * 16, WHOLE_PX)
+        return (
+            Phase(0.6, self.crop, self.batch),
+            Phase(1.0, larger, max(2, round(self.batch * (self.crop / larger) ** 2))),
         )
 
 
@@ -104,14 +105,20 @@ class DetectorStage:
         areas = {name: share for name, share in AREAS.items() if getattr(given, name) > 0}  # left out stays left out
         recipe = replace(given, kind_shares=KIND_SHARES, severity_power=SEVERITY_POWER, **areas)
         damage = Degradation(recipe, material.degradation.textures)
-        self.source = CropSource(
-            synthetic_chunks(material.clean, damage, photos=settings.chunk_photos, exact_masks=True),
-            seed=seed,
-            steps_a_chunk=settings.steps_a_chunk,
-            pool_chunks=settings.pool_chunks,
-            device=self.device,
-        )
-        self.sources = [self.source]
+        self._photos = {
+            phase.crop_px: CropSource(
+                synthetic_chunks(
+                    material.clean, damage, photos=settings.chunk_photos, whole_px=phase.crop_px, exact_masks=True
+                ),
+                seed=seed,
+                name=f"photos of {phase.crop_px} px",
+                steps_a_chunk=settings.steps_a_chunk,
+                pool_chunks=settings.pool_chunks,
+                device=self.device,
+            )
+            for phase in settings.phases
+        }
+        self.sources = list(self._photos.values())
         self._seed = seed
         self._labelled = material.labelled
         self.parent = None if parent is None else placed(parent, self.device).eval().requires_grad_(False)
@@ -149,8 +156,8 @@ class DetectorStage:
         crop, count = phase.crop_px, 0
         if self._labelled is not None:
             count = min(round(phase.batch * self.options.labelled_share), phase.batch - 1)
-        photos = self.source.at(step, crop_px=crop, batch=phase.batch - count)
-        image, mask, ignore = photos.image, photos.mask, photos.ignore
+        photos = self._photos[crop].at(step, crop_px=crop, batch=phase.batch - count)
+        image, mask, ignore = turned((photos.image, photos.mask, photos.ignore), seeded(self._seed, "turns", step))
         if self._labelled is not None and count:
             real = self._labelled.crops(step, crop_px=crop, batch=count, seed=self._seed, rank=distributed.rank())
             image, mask = torch.cat([image, real.image]), torch.cat([mask, real.mask])
@@ -168,6 +175,19 @@ class DetectorStage:
             found = [figures[name] for name in ("labelled/auc", "second/auc") if not math.isnan(figures[name])]
             figures["mixed/auc"] = sum(found) / len(found) if found else float("nan")
         return figures
+
+
+def turned(layers: Sequence[torch.Tensor], generator: torch.Generator) -> list[torch.Tensor]:
+    """Gives square layers (B, C, H, H) mirrored, upside down and on their side, photo by photo: no two uses alike."""
+    count = len(layers[0])
+    draws = torch.rand(3, count, generator=generator) < 0.5
+    results = []
+    for layer in layers:
+        for draw, dims in zip(draws[:2], ((3,), (2,)), strict=True):
+            chosen = draw[:, None, None, None].to(layer.device)
+            layer = torch.where(chosen, layer.flip(dims), layer)
+        results.append(torch.where(draws[2][:, None, None, None].to(layer.device), layer.transpose(2, 3), layer))
+    return results
 
 
 def detection(detector: nn.Module) -> Detect:

@@ -22,8 +22,10 @@ from oldphoto_core.training.material import Material
 from oldphoto_core.training.optimisers import Learners, adamw, update
 from oldphoto_core.training.schedule import Clock, fresh_weights
 
-TYPICAL, SMALL = 0.06, 0.04
-"""Mean squared error, over [-1, 1], of a typical damaged photo; and one below which photos count alike."""
+FLOOR = 0.01
+"""Mean squared error, over [-1, 1], below which less is hardly asked for: 26 dB."""
+SCALE = 3.0
+"""Of the loss: its slope is about 1 where the error is that of a typical toned photo, twice the floor."""
 TONES: dict[str, Any] = {
     "kind_shares": (0.2, 0.55, 0.0, 0.25),
     "tone_severity_power": 0.7,
@@ -105,12 +107,13 @@ class LookStage:
 
 
 def tone_loss(glance: Glance, photos: WholePhotos, *, untouched_weight: float = 1.0) -> torch.Tensor:
-    """Gives the squared distance of toned and clean thumbnails where intact, beside what the damage left of it.
+    """Gives the logarithm of the squared distance of toned and clean thumbnails where intact, as decibels have it.
 
-    Squared, not absolute: about half of all photos need no tone at all, so whatever the network is unsure of, the
-    median answer is to change nothing, and a network trained on absolute distances never leaves the identity.
-    Relative, as decibels are: else the few photos that are nearly lost decide on all. Over half of the thumbnails'
-    sides: tone is smooth, and on a CPU this loss at their own size takes longer than the network.
+    Of a photo's mean square, not absolute: about half of all photos need no tone at all, so whatever the network is
+    unsure of, the median answer is to change nothing, and a network trained on absolute distances never leaves the
+    identity. Its logarithm, above a floor: else the photos that are nearly lost decide on all, and nearly good ones are
+    made worse for them. Over half of the thumbnails' sides: tone is smooth, and on a CPU this loss at their own size
+    takes longer than the network.
     """
     seen, target, mask = (
         F.avg_pool2d(x.float(), 2) for x in (photos.thumbnail, photos.target_thumbnail, photos.thumbnail_mask)
@@ -120,8 +123,7 @@ def tone_loss(glance: Glance, photos: WholePhotos, *, untouched_weight: float = 
     intact = (1 - mask).expand_as(toned)
     pixels = intact.sum((1, 2, 3)).clamp_min(1)
     error = (intact * (toned - target).square()).sum((1, 2, 3)) / pixels  # (B,)
-    before = (intact * (seen - target).square()).sum((1, 2, 3)) / pixels
-    return (counts * error / (before + SMALL)).mean() * (TYPICAL + SMALL)
+    return (counts * torch.log1p(error / FLOOR)).mean() * SCALE * FLOOR
 
 
 def toned_photos(look: nn.Module, photos: WholePhotos) -> torch.Tensor:

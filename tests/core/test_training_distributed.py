@@ -22,7 +22,7 @@ from oldphoto_core.training.stages import train_detector
 from tests.core.retraining_material import labelled_material
 
 SETTINGS = DetectorSettings(
-    preset="tiny", batch=2, crop=48, rate=1e-2, chunk_photos=1, steps_a_chunk=4, pool_chunks=2
+    preset="tiny", batch=2, crop=48, rate=1e-2, chunk_photos=1, steps_a_chunk=12, pool_chunks=2, larger_crops=False
 )
 OPTIONS = {"budget": Budget(steps=12), "seed": 3, "log_every": 2, "evaluate_every": 6, "progress": False, "threads": 1}
 
@@ -32,7 +32,7 @@ def keep_weights(material: Material, folder: Path) -> None:
     stage = DetectorStage(SETTINGS, material, seed=3)
     train(stage, RunOptions(folder / "run", **OPTIONS))
     save_weights(folder / f"{rank()}.safetensors", stage.networks, {})
-    with DetectorStage(SETTINGS, material, seed=3).source as source:
+    with DetectorStage(SETTINGS, material, seed=3).sources[0] as source:
         crops = source.at(0, crop_px=32, batch=2)
     save_weights(folder / f"crops-{rank()}.safetensors", {"a": torch.nn.ParameterList([crops.image])}, {})
 

@@ -112,23 +112,24 @@ def test_the_labelled_share_of_a_batch_is_kept():
     material = labelled_material()
     for share, count in ((0.0, 0), (0.5, 2), (1.0, 3)):
         stage = DetectorStage(replace(SETTINGS, labelled_share=share), material)
-        with stage.source:
-            image, mask, ignore, labelled = stage._batch(0)
+        phase = stage.options.phases[0]
+        with stage.sources[0]:
+            image, mask, ignore, labelled = stage._batch(0, phase)
         assert image.shape[0] == mask.shape[0] == ignore.shape[0] == 4
         assert int(labelled.sum()) == count
     stage = DetectorStage(SETTINGS, replace(material, labelled=None, labelled_validation=None))
-    with stage.source:
-        assert int(stage._batch(0)[3].sum()) == 0
+    with stage.sources[0]:
+        assert int(stage._batch(0, phase)[3].sum()) == 0
     assert stage.score == "second/auc"
 
 
 def test_distillation_and_frozen_statistics_hold_on_to_the_parent():
     material = labelled_material()
     parent = DetectorStage(SETTINGS, material, seed=9)
-    parent.source.close()
+    parent.sources[0].close()
     stage = DetectorStage(replace(SETTINGS, distil=1.0, frozen_statistics=True), material, parent=parent.detector)
     before = {name: value.clone() for name, value in stage.detector.state_dict().items()}
-    with stage.source:
+    with stage.sources[0]:
         losses, _ = stage.step(Clock(0, 0.5), seeded(0, "step", 0))
     after = stage.detector.state_dict()
     assert losses["distil"] > 0
@@ -142,7 +143,7 @@ def test_fine_tuning_learns_the_marked_kind():
     stage = DetectorStage(replace(SETTINGS, rate=1e-2, crop=48, labelled_share=0.75), material, seed=1)
     for group in stage.optimisers["detector"].param_groups:
         group["lr"] = 1e-2
-    with stage.source:
+    with stage.sources[0]:
         for step in range(40):
             stage.step(Clock(step, 0.3), seeded(0, "step", step))
     figures = labelled_figures(lambda image: torch.sigmoid(stage.detector.eval()(image)), material.labelled_validation)
@@ -211,7 +212,7 @@ def test_pixels_beside_a_label_that_the_parent_is_sure_of_are_not_trained_on():
     losses = []
     for logit in (-9.0, 9.0):
         stage = DetectorStage(replace(SETTINGS, labelled_share=1.0, dice=0.0), material, parent=Certain(logit))
-        with stage.source:
+        with stage.sources[0]:
             losses.append(stage.step(Clock(0, 0.5), seeded(0, "step", 0))[0]["focal"].item())
     assert losses[0] != losses[1]
 
@@ -219,7 +220,7 @@ def test_pixels_beside_a_label_that_the_parent_is_sure_of_are_not_trained_on():
 def test_of_a_fine_tuned_detector_as_much_is_kept_as_forgets_little(tmp_path: Path):
     parent, trained = (DetectorStage(SETTINGS, labelled_material(), seed=seed) for seed in (9, 4))
     for stage in (parent, trained):
-        stage.source.close()
+        stage.sources[0].close()
     save_weights(tmp_path / "last.safetensors", {"detector": trained.detector}, {"step": 7})
     old, new = parent.detector.state_dict(), trained.detector.state_dict()
     name = next(n for n, value in old.items() if not torch.equal(value, new[n]))

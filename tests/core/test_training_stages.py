@@ -59,7 +59,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_there_is_something_to_learn():
     stage = DetectorStage(DETECTOR, tiny_material(), seed=SEED)
-    with stage.source as source:
+    with stage.sources[0] as source:
         (photos,) = source.pool(0)
     assert (photos.mask.mean(dim=(1, 2, 3)) > 0.01).all()
     assert psnr(photos.image, photos.target) < 25
