@@ -8,11 +8,12 @@ the budget G_Y is trained too, at a tenth of the rate and with the latent loss k
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import nn
 
+from oldphoto_core.degradation import Degradation
 from oldphoto_core.models.network import RestorationNetwork
 from oldphoto_core.models.presets import build_patch_discriminator, build_translation, preset
 from oldphoto_core.training.batches import CropBatch, CropSource
@@ -36,6 +37,10 @@ from oldphoto_core.training.vaes import frozen
 
 LATE_RATE = 0.1
 """Rate of what was trained before, the look's trunk and G_Y, as a share of T's."""
+
+SEVERITY_POWERS = {"severity_power": 1.0, "tone_severity_power": 0.8}
+"""As many bad photos as mild ones: it is for the bad ones that a translation is wanted, and the recipe's untouched
+ones already say when to leave a photo alone."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +132,9 @@ class TranslationStage:
                 self.critics["image"] = placed(build_patch_discriminator(chosen), self.device)
             self.optimisers["image"] = adam(Learners([self.critics["image"]], settings.adversary_rate))
         self._vgg = load_vgg(self.device) if settings.vgg else None
+        damage = Degradation(replace(material.degradation.recipe, **SEVERITY_POWERS), material.degradation.textures)
         self.source = CropSource(
-            synthetic_chunks(material.clean, material.degradation, photos=settings.chunk_photos, detect=detect),
+            synthetic_chunks(material.clean, damage, photos=settings.chunk_photos, detect=detect),
             seed=seed,
             steps_a_chunk=settings.steps_a_chunk,
             pool_chunks=settings.pool_chunks,
