@@ -51,6 +51,9 @@ Start = Annotated[
     str | None, typer.Option(help="Release to train on from: `default`, a name in the home, or a folder.")
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of the networks; synthesis has one of its own.")]
+Compiled = Annotated[
+    bool, typer.Option("--compile", help="Compile look, detector, T and critics: a minute or more, then faster steps.")
+]
 Gpus = Annotated[int, typer.Option(min=1, help="GPUs of this machine to train on, a process and a batch each.")]
 Labelled = Annotated[
     Path | None,
@@ -77,6 +80,7 @@ def look(
     start: Start = None,
     threads: Threads = None,
     gpus: Gpus = 1,
+    compiled: Compiled = False,
     evaluate_every: EvaluateEvery = 250,
 ) -> None:
     """Train the look at the whole photo, which undoes fading and toning (archive preset only)."""
@@ -86,8 +90,9 @@ def look(
 
         settings = _changed(LookSettings(preset=preset, whole_px=whole_px), batch=batch, rate=lr)
         options = _options(
-            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, gpus, evaluate_every
-        )
+            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, gpus, compiled,
+            evaluate_every,
+        )  # fmt: skip
         _print(train_look(_material(photos, None, textures, device), settings, options))
 
 
@@ -121,6 +126,7 @@ def detector(
     start: Start = None,
     threads: Threads = None,
     gpus: Gpus = 1,
+    compiled: Compiled = False,
     evaluate_every: EvaluateEvery = 250,
 ) -> None:
     """Train the scratch detector: on synthetic damage, and on labelled real photos where there are any."""
@@ -133,8 +139,9 @@ def detector(
             labelled_share=labelled_share, distil=distil,
         )  # fmt: skip
         options = _options(
-            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, gpus, evaluate_every
-        )
+            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, gpus, compiled,
+            evaluate_every,
+        )  # fmt: skip
         _print(train_detector(_material(photos, None, textures, device, labelled), settings, options))
 
 
@@ -166,6 +173,7 @@ def vaes(
     start: Start = None,
     threads: Threads = None,
     gpus: Gpus = 1,
+    compiled: Compiled = False,
     evaluate_every: EvaluateEvery = 250,
 ) -> None:
     """Train VAE1 (old and damaged photos), then VAE2 (clean ones) from it. Needs the look in the run folder."""
@@ -178,8 +186,9 @@ def vaes(
             latent_adversary=latent_adversary, channel_adversary=channel_adversary, adversary=adversary,
         )  # fmt: skip
         options = _options(
-            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, gpus, evaluate_every
-        )
+            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, gpus, compiled,
+            evaluate_every,
+        )  # fmt: skip
         for result in train_vaes(_material(photos, old, textures, device, labelled), settings, options):
             _print(result)
 
@@ -212,6 +221,7 @@ def translation(
     start: Start = None,
     threads: Threads = None,
     gpus: Gpus = 1,
+    compiled: Compiled = False,
     evaluate_every: EvaluateEvery = 500,
 ) -> None:
     """Train the translation between the two latent spaces. Needs look and VAEs in the run folder."""
@@ -225,8 +235,9 @@ def translation(
             gradient=gradient, adversary=adversary, matching=matching, vgg=vgg, tone=tone,
         )  # fmt: skip
         options = _options(
-            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, gpus, evaluate_every
-        )
+            _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, gpus, compiled,
+            evaluate_every,
+        )  # fmt: skip
         _print(train_translation(_material(photos, None, textures, device), settings, options))
 
 
@@ -317,6 +328,7 @@ def _options(
     start: Path | None,
     threads: int | None,
     gpus: int,
+    compiled: bool,
     evaluate_every: int,
 ) -> RunOptions:
     if (steps is None) == (minutes is None):
@@ -332,6 +344,7 @@ def _options(
         fresh=not resume,
         threads=threads,
         processes=gpus,
+        compiled=compiled,
         evaluate_every=evaluate_every,
     )
 

@@ -97,6 +97,8 @@ class RunOptions:
     """Steps between two rows of the curves."""
     threads: int | None = None
     """Threads of the networks on a CPU; None: one less than there are cores, as synthesis has a thread of its own."""
+    compiled: bool = False
+    """Compile the networks: a minute or more at first and at each new crop size, faster steps from then on."""
     progress: bool = True
     processes: int = 1
     """Processes that train together, a GPU each; every one has a batch of its own."""
@@ -139,6 +141,9 @@ def train(stage: Stage, options: RunOptions) -> RunResult:
     distributed.wait_for_all()
     average = WeightAverage(stage.networks)
     state = _resume_or_start(stage, options, folder, average)
+    if options.compiled:
+        for network in [*stage.networks.values(), *stage.critics.values()]:
+            network.compile()  # in place: names of weights stay, and the averages, copied before, run as they are
     distributed.wait_for_all()  # before the leader writes what the others read
     distributed.share_weights([*stage.networks.values(), *stage.critics.values(), *average.networks.values()])
     if not distributed.leading():
