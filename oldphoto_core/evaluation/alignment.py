@@ -31,23 +31,18 @@ from oldphoto_core.training.material import Material
 from oldphoto_core.training.retraining_settings import stage_settings
 from oldphoto_core.training.schedule import Budget
 from oldphoto_core.training.stage_reports import table_lines
-from oldphoto_core.training.turning import StartTurn
 from oldphoto_core.training.vaes import OldVaeStage, VaeSettings
 
 HELD_OUT_SHARE = 1 / 3
 MOST_LOSS_DB, LEAST_FALL = 1.0, 0.5
 
-_TURN = {"turn_photos": 384}
 _NONE = {"latent_adversary": 0.0, "channel_adversary": 0.0}
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "without": _NONE,
     "with": {},
-    "turn": _TURN,
-    "turn alone": _TURN | {"latent_adversary": 0.0},
     "channel critic": {"latent_adversary": 0.0, "channel_adversary": 0.2},
-    "turn and channel critic": _TURN | {"latent_adversary": 0.0, "channel_adversary": 0.05},
     "unmatched crops": {"matched": 1},
-    "without KL": _NONE | {"alpha": 1e9},
+    "without KL": _NONE | {"variational": False},
     "not shared": _NONE,
 }
 """What each changes of a retrain's settings: `with` is the retrain's own, the paper's patch critic. `not shared` is
@@ -147,16 +142,11 @@ def _variant(
         material = replace(material, old=None)
     stage = OldVaeStage(settings, replace(material, old_held_out=None), look=look, seed=options.seed)
     folder = options.out / name.replace(" ", "-")
-    started = None
-    if settings.turn_photos:
-        photos = settings.turn_photos
-        started = StartTurn(folder / stage.name, material, look=look, detect=None, photos=photos, seed=options.seed)
     run = RunOptions(
         folder,
         Budget(steps=options.steps),
         seed=options.seed,
         start=release.folder if options.start else None,
-        started=started,
         threads=options.threads,
         evaluate_every=10**9,
     )

@@ -135,16 +135,6 @@ class GatedTranslation(nn.Module):
             local = fuse(damaged, local, self._global(fine, self._sources(fine, damaged, glance), condition))
         return latent.float() + self.head(local).float()
 
-    @torch.no_grad()
-    def turn(self, turn: Tensor) -> None:
-        """Makes T do in latents turned by an orthogonal (C, C) what it did before: z_y turned of z_x turned."""
-        turn = turn.to(self.head.weight)
-        channels = len(turn)
-        assert self.head.bias is not None
-        self.stem.weight[:, :channels] = torch.einsum("ab,cbij->caij", turn, self.stem.weight[:, :channels])
-        self.head.weight.copy_(torch.einsum("ab,bcij->acij", turn, self.head.weight))
-        self.head.bias.copy_(turn @ self.head.bias)
-
     def _sources(self, fine: Tensor, damaged: Tensor, glance: Glance | None) -> _Sources:
         """Gives the look's tokens, or without a look the features themselves; all of them for plain attention."""
         if glance is not None:

@@ -145,31 +145,11 @@ class LinearPathVAE(VAE):
     def _mean(self, image: Tensor, hidden: Tensor) -> Tensor:
         return self.to_latent(image).float() + self.encoder_mean(hidden).float()
 
-    @torch.no_grad()
-    def turn(self, turn: Tensor) -> None:
-        """Turns the latent by an orthogonal (C, C): E gives turn @ z of what was z, and G takes it back.
-
-        Noise that is as large in each channel stays as it is; other noise is spread over the channels that are mixed.
-        """
-        turn = turn.to(self.to_latent.weight)
-        for layer in (self.to_latent, self.encoder_mean):
-            _turn_output(layer, turn)
-        _turn_output(self.encoder_logvar, turn.square())
-        self.from_latent.weight.copy_(torch.einsum("ab,bcij->acij", turn, self.from_latent.weight))
-        self.decoder_in.weight.copy_(torch.einsum("ab,cbij->caij", turn, self.decoder_in.weight))
-
     def decode(self, latent: Tensor) -> Tensor:
         linear = self.from_latent(latent)
         hidden = self.decoder_up(self.decoder_blocks(self.decoder_in(latent)))  # (B, 8, H, W)
         residual = self.decoder_out(torch.cat([hidden, linear.to(hidden.dtype)], dim=1))
         return linear.float() + residual.float()
-
-
-def _turn_output(layer: nn.Conv2d, mixing: Tensor) -> None:
-    """Makes a convolution give mixing @ y of what was y."""
-    assert layer.bias is not None
-    layer.weight.copy_(torch.einsum("ab,bcij->acij", mixing, layer.weight))
-    layer.bias.copy_(mixing @ layer.bias)
 
 
 class ResidualVAE(VAE):

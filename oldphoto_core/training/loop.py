@@ -84,8 +84,6 @@ class RunOptions:
     """A release's folder whose weights to start from; a checkpoint in the run folder goes before it."""
     start_parts: tuple[str, ...] | None = None
     """The networks that start from there; None: all of the stage's."""
-    started: Callable[[Mapping[str, nn.Module]], None] | None = None
-    """Called with networks that the release's weights were just loaded into, to be changed in place."""
     checkpoint_minutes: float = 2.0
     checkpoint_steps: int | None = None
     """Steps between two checkpoints, besides those by the clock."""
@@ -250,10 +248,7 @@ def _resume_or_start(stage: Stage, options: RunOptions, folder: Path, average: W
         if options.start:
             wanted = options.start_parts or tuple(stage.networks)
             for networks in (stage.networks, average.networks):
-                begun = {name: networks[name] for name in wanted}
-                load_release_weights(options.start, begun)
-                if options.started:
-                    options.started(begun)
+                load_release_weights(options.start, {name: networks[name] for name in wanted})
         return Checkpoint(stage.name, dict(stage.settings) | {"seed": options.seed})
     state = Checkpoint.load(path, stage.device)
     state.require_same(stage.name, dict(stage.settings) | {"seed": options.seed}, path)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
 
 from oldphoto_core.models.look import Look
 from oldphoto_core.models.presets import build_detector, preset
@@ -24,7 +23,6 @@ from oldphoto_core.training.loop import RunOptions, RunResult, placed, train
 from oldphoto_core.training.material import Material
 from oldphoto_core.training.schedule import Budget
 from oldphoto_core.training.translation import TranslationSettings, TranslationStage
-from oldphoto_core.training.turning import StartTurn, kept_turn, turn_networks
 from oldphoto_core.training.vaes import CleanVaeStage, OldVaeStage, VaeSettings
 
 Result = TypeVar("Result")
@@ -117,15 +115,10 @@ def vaes_beside(
     run, name = options.folder, settings.preset
     first = OldVaeStage(settings, material, look=look, detect=detect, seed=options.seed)
     told = options.told
-    started = None
-    if settings.turn_photos:
-        folder = run / first.name
-        photos = settings.turn_photos
-        started = StartTurn(folder, material, look=first.look, detect=detect, photos=photos, seed=options.seed)
     share = 1.0 if settings.shared else VAE_X_SHARE
     budget = _part(options.budget, share)
     told_of = told and _within(told, 0.0, share)
-    result = train(first, replace(options, budget=budget, told=told_of, started=started))
+    result = train(first, replace(options, budget=budget, told=told_of))
     if not result.finished:
         return [result]
     start = trained_vae(run, name, "vae_x")
@@ -137,7 +130,7 @@ def vaes_beside(
     second = CleanVaeStage(settings, material, start=start, seed=options.seed)
     budget = _part(options.budget, 1 - VAE_X_SHARE)
     told_of = told and _within(told, VAE_X_SHARE, 1.0)
-    return [result, train(second, replace(options, budget=budget, told=told_of, started=_turned_as_vae_x(run)))]
+    return [result, train(second, replace(options, budget=budget, told=told_of))]
 
 
 def _translation(material: Material, settings: TranslationSettings, options: RunOptions) -> RunResult:
@@ -149,13 +142,7 @@ def _translation(material: Material, settings: TranslationSettings, options: Run
         detect=_detector_of(run, name, material),
         seed=options.seed,
     )
-    return train(stage, replace(options, started=_turned_as_vae_x(run)))
-
-
-def _turned_as_vae_x(run: Path) -> Callable[[Mapping[str, nn.Module]], None] | None:
-    """Gives what turns a release's networks as VAE1 was turned; None where it was not."""
-    turn = kept_turn(run)
-    return None if turn is None else lambda networks: turn_networks(networks, turn)
+    return train(stage, options)
 
 
 def _detector_of(run: Path, preset_name: str, material: Material):

@@ -64,9 +64,6 @@ class VaeSettings:
     """Crops of either kind that the second discriminator is shown a step; they are encoded only."""
     channel_px: int = 128
     """Side of those."""
-    turn_photos: int = 0
-    """Photos of either kind by which the latent of the release that a run starts from is turned first (see
-    `turning`); 0 leaves it as it is."""
     matched: int = 4
     """Damaged crops to choose one of, that is as grey and as sharp as an old one, once a latent discriminator joins;
     1 takes them as they come."""
