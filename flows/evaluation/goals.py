@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from flows.evaluation import words
@@ -15,17 +15,20 @@ def goals_section(summary: Mapping[str, Any]) -> Iterator[PageSection]:
     """Yields the section; nothing where no release was measured."""
     if not summary["goals"]:
         return
-    rows = []
+    rows: list[tuple[str, Sequence[Cell]]] = []
+    group = ""
     for goal in summary["goals"]:
+        if goal["group"] != group:
+            group = goal["group"]
+            rows.append((group, ()))
         verdict = verdict_of(goal)
         found = words.found(goal, _form(goal))
         sign = ">" if goal["above"] else "≥"
         needed = Cell(f"{sign} {goal['needed']:g}")
         interim = Cell("–" if goal["interim"] is None else f"{sign} {goal['interim']:g}")
         photos = Cell(str(goal["photos"]) if goal["photos"] else "–")
-        rows.append(
-            (f"{goal['group']}: {goal['title']}", [Cell(verdict, mark=_MARKS[verdict]), found, needed, interim, photos])
-        )
+        cells = [Cell(verdict, mark=_MARKS[verdict]), found, needed, interim, photos]
+        rows.append((goal["title"][0].upper() + goal["title"][1:], cells))
     headings = ["The release, with the mask that it finds", "", "found", "goal", "interim", "photos"]
     extent = (
         "Damage of the second generator, which nothing was trained on. Interim: for weights that were trained without"

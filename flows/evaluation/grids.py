@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     from oldphoto_core.evaluation.comparison.running import Comparison
     from oldphoto_core.evaluation.comparison.settings import Case
 
-MOST_PX = 480
+MOST_PX = 640
 QUALITY = 90
 
 _PAIRED = (
-    ("input", "Damaged"), ("true-mask", "True mask"), ("detected-mask", "Mask that is found"),
-    ("sequential-telea-true-mask", "Classical, true mask"), ("restored", "Restored"),
-    ("restored-true-mask", "Restored, true mask"), ("target", "Truth"),
+    ("target", "Truth"), ("input", "Damaged"), ("restored", "Restored"), ("restored-true-mask", "Restored, true mask"),
+    ("sequential-telea-true-mask", "Classical, true mask"), ("true-mask", "True mask"),
+    ("detected-mask", "Mask that is found"),
 )  # fmt: skip
 
 _FEW = (
-    ("target", "Truth"), ("input", "Damaged"), ("true-mask", "True mask"),
-    ("sequential-telea-true-mask", "Classical, true mask"), (PRIOR, "Deep image prior, true mask"),
-    ("restored-true-mask", "Restored, true mask"), ("restored", "Restored"),
+    ("target", "Truth"), ("input", "Damaged"), ("restored", "Restored"), ("restored-true-mask", "Restored, true mask"),
+    (PRIOR, "Deep image prior, true mask"), ("sequential-telea-true-mask", "Classical, true mask"),
+    ("true-mask", "True mask"),
 )  # fmt: skip
 
 _CROPS = (
-    ("target", "Clean"), ("input", "Damaged"), ("sequential-telea-true-mask", "Classical, true mask"),
-    ("restored-true-mask", "Restored, true mask"), ("restored", "Restored"),
+    ("target", "Clean"), ("input", "Damaged"), ("restored", "Restored"), ("restored-true-mask", "Restored, true mask"),
+    ("sequential-telea-true-mask", "Classical, true mask"),
 )  # fmt: skip
 
 _REAL = (
-    ("input", "Photo"), ("detected-mask", "Mask that is found"),
-    ("sequential-telea-detected-mask", "Classical, our mask"), ("restored", "Restored"),
+    ("input", "Photo"), ("restored", "Restored"), ("sequential-telea-detected-mask", "Classical, our mask"),
+    ("detected-mask", "Mask that is found"),
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from flows.evaluation import words
@@ -21,9 +21,16 @@ Summary = Mapping[str, Any]
 SMALL = 30
 """Photos below which a page says that its figures are from a small count."""
 
+_SEVERITIES = {"drawn": "as drawn", "all": "all severities"}
+
+_HARM = {
+    "clean": "Clean photos", "twice": "Old photos, restored twice", "keys": "A night, a white room, a fog",
+    "lettering": "Print and handwriting, read by a machine", "lookalikes": "Things that look like damage",
+}  # fmt: skip
+
 _FILES = {
-    "photos": "clean photos", "textures": "textures", "old_photos": "real photos",
-    "labelled_photos": "labelled photos, with their masks",
+    "photos": "clean photos", "faces_photos": "clean photos with faces", "textures": "textures",
+    "old_photos": "real photos", "labelled_photos": "labelled photos, with their masks",
 }  # fmt: skip
 
 
@@ -58,7 +65,11 @@ def _verdict(summary: Summary) -> str:
         )
     measured = [goal for goal in summary["goals"] if goal["met"] is not None]
     met = sum(goal["met"] for goal in measured)
-    return f"{said}. {met} of the {len(measured)} goals that were measured are met."
+    interim = [goal["interim_met"] for goal in measured if goal["interim_met"] is not None]
+    return (
+        f"{said}. {met} of the {len(measured)} goals that were measured are met, and {sum(interim)} of the"
+        f" {len(interim)} interim ones."
+    )
 
 
 def _facts(summary: Summary) -> dict[str, str]:
@@ -69,6 +80,7 @@ def _facts(summary: Summary) -> dict[str, str]:
         "Photos": f"{settings['drawn_count']} mixed, {settings['kind_count']} a kind and severity; {size}",
         "Textures": f"{len(summary['textures'])} held out" if summary["textures"] else "drawn",
         "Real photos": f"{len(summary['old_photos'])}",
+        "Faces, words": f"{len(summary['faces_photos'])} photos with faces, {settings['text_count']} with words",
         "Seed": str(settings["seed"]),
         "Code": f"oldphoto {summary['code_version']}",
     }
@@ -156,30 +168,38 @@ def _gains(summary: Summary, generator: str, method: str) -> PageTable:
 
 
 def _detection(summary: Summary) -> Iterator[PageSection]:
-    rows = []
-    for entry in summary["detection"]:
-        if entry["severity"] == "all" and entry["kind"] == "mixed":
-            continue
-        if "auc" not in entry and entry["severity"] != "all":
-            continue
-        if entry["kind"] == "labelled":
-            place = f"{entry['photos']} real photos, people's masks"
-        else:
-            place = f"{words.GENERATORS[entry['generator']]}: {words.KINDS[entry['kind']].lower()}, {entry['severity']}"
-        score = [words.found(entry.get(name), "{:.3f}") for name in ("auc", "average_precision", "f1")]
-        threshold = Cell(f"{entry['f1_threshold']:.2f}") if "f1_threshold" in entry else Cell("–")
-        share = Cell(f"{entry['damaged_share']:.2%}") if "damaged_share" in entry else Cell("none")
-        rows.append((place, [*score, threshold, share, words.found(entry["marked"], "{:.2%}")]))
-    plot = roc_plot(summary)
-    if not rows:
-        return
     headings = ["Damage", "AUC", "average precision", "best F1", "at", "damaged", "marked by the release"]
+    entries = [e for e in summary["detection"] if not (e["kind"] == "mixed" and e["severity"] == "all")]
+    whole = [e for e in entries if e["severity"] in ("drawn", "all", "as found")]
+    parts = [e for e in entries if e not in whole and "auc" in e]
+    if not whole:
+        return
     extent = (
         "Pixels: damaged where the opacity of structured damage exceeds 0.25; 0.1 to 0.25, and changes under 4 of 255,"
         " count for nothing. Damage without marks shows what is marked in vain."
     )
+    plot = roc_plot(summary)
     plots = [Plot("Damaged pixels found, against sound ones marked in vain", plot)] if plot else []
-    yield PageSection("detection", "Detection", extent, plots, [PageTable(headings, rows)])
+    tables = [PageTable(headings, list(_found_marks(whole)))]
+    if parts:
+        tables.append(PageTable(headings, list(_found_marks(parts)), folded="By severity"))
+    yield PageSection("detection", "Detection", extent, plots, tables)
+
+
+def _found_marks(entries: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Sequence[Cell]]]:
+    """Yields the rows of detection, under a heading a generator."""
+    generator = None
+    for entry in entries:
+        if entry["generator"] != generator:
+            generator = entry["generator"]
+            yield words.GENERATORS.get(generator, "Real photos"), ()
+        place = f"{words.KINDS.get(entry['kind'], '')}, {_SEVERITIES.get(entry['severity'], entry['severity'])}"
+        if entry["kind"] == "labelled":
+            place = f"{entry['photos']} photos, people's masks"
+        score = [words.found(entry.get(name), "{:.3f}") for name in ("auc", "average_precision", "f1")]
+        threshold = Cell(f"{entry['f1_threshold']:.2f}") if "f1_threshold" in entry else Cell("–")
+        share = Cell(f"{entry['damaged_share']:.2%}") if "damaged_share" in entry else Cell("none")
+        yield place, [*score, threshold, share, words.found(entry["marked"], "{:.2%}")]
 
 
 def _real(summary: Summary, found: Comparison) -> Iterator[PageSection]:
@@ -203,16 +223,23 @@ def _real(summary: Summary, found: Comparison) -> Iterator[PageSection]:
 def _harm(summary: Summary) -> Iterator[PageSection]:
     if not summary["harm"]:
         return
-    rows = []
+    rows: list[tuple[str, Sequence[Cell]]] = []
+    section = ""
     for check in summary["harm"]:
-        limit = "" if check["needed"] is None else f"{'≤' if check['at_most'] else '≥'} {words.number(check['needed'])}"
-        verdict = Cell("–")
+        if check["section"] != section:
+            section = check["section"]
+            rows.append((_HARM.get(section, section), ()))
+        form = "{:.2%}" if "share" in check["what"] or "growth" in check["what"] else "{:.3g}"
+        limit = "–"
+        if check["needed"] is not None:
+            limit = f"{'≤' if check['at_most'] else '≥'} {words.number(check['needed'], form)}"
+        verdict = Cell("")
         if check["met"] is not None:
             verdict = Cell("kept", mark="passed") if check["met"] else Cell("broken", mark="failed")
-        cells = [Cell(str(check["photos"])), Cell(words.number(check["found"])), Cell(limit or "–"), verdict]
-        rows.append((f"{check['section']}: {check['what']}", cells))
-    headings = ["Photos with nothing wrong", "photos", "found", "limit", ""]
-    extent = "What a release does where there is nothing to do. Keys: photos of a night, a white room, fog."
+        figures = [Cell(words.number(check["found"], form)), Cell(limit), Cell(str(check["photos"]))]
+        rows.append((check["what"][0].upper() + check["what"][1:], [verdict, *figures]))
+    headings = ["Photos with nothing wrong", "", "found", "limit", "photos"]
+    extent = "What a release does where there is nothing to do. Beyond these limits it harms; the goals ask for more."
     yield PageSection("harm", "Do no harm", extent, tables=[PageTable(headings, rows)])
 
 

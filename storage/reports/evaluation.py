@@ -43,11 +43,18 @@ class PageTable:
 
     headings: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Cell]]]
+    """(name, cells); a row without cells is a heading over those that follow."""
     caption: str = ""
     strong: frozenset[str] = frozenset()
     """Names of rows that are set off."""
     folded: str = ""
     """Words that open it; empty for a table that lies open."""
+
+    @property
+    def prose(self) -> Sequence[bool]:
+        """Whether each column holds words to be read, by the first row that has cells."""
+        first = next((cells for _, cells in self.rows if cells), ())
+        return [cell.prose for cell in first] or [False] * len(self.headings)
 
 
 @dataclass(frozen=True)
@@ -79,8 +86,6 @@ class PageSection:
     pictures: Sequence[PictureRow] = ()
     pictures_folded: str = ""
     """Words that open the pictures; empty where they lie open."""
-    full_size: bool = False
-    """Pictures are shown pixel by pixel, as many beside each other as there is room for."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,10 @@ def small_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ComparisonSettings.for_protocol
 
     def small(*given: object, **named: object) -> ComparisonSettings:
-        return replace(whole(*given, **named), drawn_count=1, kind_count=1, old_count=1, side_px=64, role="all")
+        return replace(
+            whole(*given, **named), drawn_count=1, kind_count=1, old_count=1, side_px=64, role="all",
+            faces_count=0, text_count=1, prior_side_px=64,
+        )  # fmt: skip
 
     monkeypatch.setattr(ComparisonSettings, "for_protocol", small)
 
@@ -76,8 +79,14 @@ def test_a_release_is_measured_told_and_shown_and_nothing_is_computed_twice(
 def test_the_classical_ways_alone(
     photos: Path, release_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(photos, tmp_path / "out", release_folder, "--no-release") == 0
+    fitted = ("--prior-photos", "1", "--prior-steps", "2")
+    assert run(photos, tmp_path / "out", release_folder, "--no-release", *fitted) == 0
     assert "This release" not in capsys.readouterr().out
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    (few,) = (t for t in summary["paired"] if (t["generator"], t["kind"], t["severity"]) == ("second", "few", "drawn"))
+    assert few["photos"] == 1 and "deep-image-prior-true-mask" in few["methods"]
+    assert summary["settings"]["prior"]["steps"] == 2
+    assert "2 steps of a network 32 channels wide" in (tmp_path / "out/evaluation.html").read_text()
     assert "no release was measured" in (tmp_path / "out/evaluation.html").read_text()
 
 

@@ -32,12 +32,15 @@ def evaluation_html() -> str:
     strip = [(f"cell {k}", "20.1 dB", jpeg.getvalue()) for k in range(7)]
     wide = PageTable(
         ["Method", *(f"figure {k}" for k in range(9))],
-        [("ours", [Cell("+1.00", "0.9 to 1.1", shade=2)] * 9), ("other", [Cell("−4.00", shade=-3)] * 9)],
+        [
+            ("ours", [Cell("+1.00", "0.9 to 1.1", shade=2)] * 9),
+            ("other", [Cell("5", is_best=True), *[Cell("−4.00", shade=-3)] * 8]),
+        ],
         "caption",
         strong=frozenset({"ours"}),
     )
     file = ("<script>a</script>.jpg", [Cell("00ff" * 16, prose=True)])
-    folded = PageTable(["File", "SHA-256"], [file], folded="1 file")
+    folded = PageTable(["File", "SHA-256"], [("Held out", ()), file], folded="1 file")
     pictures = [PictureRow("Mixed", strip)]
     section = PageSection("methods", "Methods", "said", [Plot("curve", SVG)], [wide, folded], pictures)
     return render_evaluation_page(
@@ -52,7 +55,8 @@ def test_the_page_stands_alone_and_escapes_what_it_is_given() -> None:
     policy = unescape(html.split('Content-Security-Policy" content="')[1].split('"')[0])
     assert "script-src 'none'" in policy and "img-src data:" in policy and "default-src 'none'" in policy
     assert html.count("data:image/jpeg;base64,") == 7 and html.count("data:image/svg+xml;base64,") == 1
-    assert 'class="strong"' in html and "shade-3 below" in html
+    assert 'class="strong"' in html and "shade-3 below" in html and 'class="num best"' in html
+    assert '<tr class="group"><th scope="colgroup" colspan="2">Held out</th></tr>' in html
 
 
 @pytest.mark.browser

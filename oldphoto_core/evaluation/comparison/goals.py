@@ -38,7 +38,7 @@ class Goal:
     above: bool = False
 
 
-_IN_MASK = "tone-aligned PSNR in the true mask above Navier-Stokes with the true mask, dB"
+_IN_MASK = "tone-aligned PSNR in the true mask above Navier-Stokes with that mask, dB"
 _BEST, _NS = "aligned_psnr_over_classical", "aligned_masked_psnr_over_navier_stokes"
 
 GOALS = (
@@ -56,8 +56,8 @@ GOALS = (
         "Mixed damage", "tone-aligned PSNR above deep image prior with the true mask, on the same few photos, dB",
         "few", "drawn", f"aligned_psnr_over_{PRIOR}", 0.0, above=True,
     ),
-    Goal("Scratches", _IN_MASK, "scratch", "all", _NS, 1.5),
-    Goal("Holes, tears", _IN_MASK, "hole", "all", _NS, 1.5),
+    Goal("Marks", f"scratches: {_IN_MASK}", "scratch", "all", _NS, 1.5),
+    Goal("Marks", f"holes and tears: {_IN_MASK}", "hole", "all", _NS, 1.5),
     Goal("Detection", "mixed damage: area under the ROC curve", "mixed", "drawn", "auc", 0.97, 0.95),
     Goal(
         "Detection", "real photos, people's masks: area under the ROC curve", "labelled", "as found", "auc", 0.93,

@@ -165,12 +165,14 @@ _measurer: Measurer | None = None
 
 
 def _begin(work: _Work) -> None:
-    """Begins a process of one thread, before anything loads torch: the processes share the cores among them."""
+    """Begins a process of one thread: the processes share the cores among them."""
     os.environ["OMP_NUM_THREADS"] = "1"
     import cv2
+    import torch
 
     global _measurer
     cv2.setNumThreads(1)
+    torch.set_num_threads(1)  # torch is loaded by now, and has read the environment
     _measurer = work.measurer()
 
 

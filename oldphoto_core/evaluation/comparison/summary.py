@@ -63,6 +63,7 @@ def summarise(found: Comparison, methods: Sequence[Method]) -> dict[str, Any]:
         "code_version": found.code_version,
         "settings": {name: _plain(value) for name, value in asdict(found.settings).items()},
         "photos": _files(found.material.photos),
+        "faces_photos": _files([file for file, _ in found.material.faces]),
         "textures": _files(found.material.textures),
         "old_photos": _files(found.material.old),
         "labelled_photos": _files(found.material.labelled),
