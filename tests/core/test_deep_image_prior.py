@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.evaluation import metrics
+from oldphoto_core.evaluation.comparison import prior_steps
 from oldphoto_core.evaluation.comparison.deep_image_prior import Hourglass, fit_prior
 from oldphoto_core.evaluation.comparison.prior_method import DeepImagePrior, PriorSettings
 
@@ -95,3 +97,17 @@ def test_other_settings_are_another_version_and_mistakes_are_named() -> None:
         PriorSettings(steps=0)
     with pytest.raises(ConfigError, match="averaging"):
         PriorSettings(averaging=1.0)
+
+
+def test_its_steps_are_chosen_by_a_table_of_photos_that_are_not_reported_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prior_steps, "PRIOR_SIDE_PX", 64)
+    for k in range(99):
+        cv2.imwrite(str(tmp_path / f"{k:04d}_photo{k}.png"), scene())
+    few = ["--count", "1", "--steps", "4", "--every", "2", "--width", "4"]
+    assert prior_steps.main(["--photos", str(tmp_path), *few]) == 0
+    rows = [line.split("│")[1].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert rows == ["0", "2", "4"]
+    assert prior_steps.main(["--photos", str(tmp_path / "none")]) == 2
+    assert "no held-out photos for role 'select'" in capsys.readouterr().err

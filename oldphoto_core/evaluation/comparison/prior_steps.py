@@ -28,7 +28,7 @@ from oldphoto_core.evaluation.held_out import centre_square, held_out_photos, re
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Prints the table, and gives the exit code: 0, or 2 for a mistake in the arguments."""
+    """Prints the table, of what is there after each photo, and gives the exit code: 0, or 2 for a mistake."""
     parser = argparse.ArgumentParser(prog="python -m oldphoto_core.evaluation.comparison.prior_steps")
     parser.add_argument("--photos", type=Path, required=True, help="folder of clean photos")
     parser.add_argument("--count", type=int, default=4, help="photos of role select (4)")
@@ -43,11 +43,10 @@ def main(argv: list[str] | None = None) -> int:
         found: dict[int, list[tuple[float, float, float]]] = defaultdict(list)
         for index, path in enumerate(photos):
             _watch(path, index, settings, options.every, options.device, found)
-            Console(stderr=True).print(f"{index + 1} of {len(photos)}", soft_wrap=True)
+            Console(stderr=index + 1 < len(photos)).print(_table(found, settings, index + 1))
     except CoreError as error:
         Console(stderr=True).print(f"[red]error:[/] {error}", soft_wrap=True)
         return 2
-    Console().print(_table(found, settings, len(photos)))
     return 0
 
 
