@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from oldphoto_core.models.filling import REACH_PX, fill
 from oldphoto_core.models.look import Glance, Look, make_thumbnail
 from oldphoto_core.models.vae import VAE
 
@@ -17,14 +18,18 @@ class RestorationNetwork(nn.Module):
         vae_y: VAE2, over clean photos; its decoder is used.
         translation: T.
         look: the look at the whole photo; None in `paper`.
+        fills: whether E_RX is shown the photo with its damaged places filled from beside them.
     """
 
-    def __init__(self, *, vae_x: VAE, vae_y: VAE, translation: nn.Module, look: Look | None) -> None:
+    def __init__(
+        self, *, vae_x: VAE, vae_y: VAE, translation: nn.Module, look: Look | None, fills: bool = False
+    ) -> None:
         super().__init__()
         self.vae_x = vae_x
         self.vae_y = vae_y
         self.translation = translation
         self.look = look
+        self.fills = fills
 
     @property
     def total_stride(self) -> int:
@@ -36,7 +41,7 @@ class RestorationNetwork(nn.Module):
         return None if self.look is None else self.look(*make_thumbnail(image, mask))
 
     def toned(self, image: Tensor, glance: Glance | None, window: Tensor) -> Tensor:
-        """Gives the image with the glance's tone map applied, clipped to [-1, 1]: what E_RX is shown."""
+        """Gives the image with the glance's tone map applied, clipped to [-1, 1]."""
         return image if glance is None else glance.tone.apply(image, window).clamp(-1, 1)
 
     def restore(self, image: Tensor, mask: Tensor, glance: Glance | None, window: Tensor) -> Tensor:
@@ -55,13 +60,18 @@ class RestorationNetwork(nn.Module):
 
     def restore_toned(self, toned: Tensor, mask: Tensor, glance: Glance | None) -> Tensor:
         """Restores what `toned` gave; see `restore`."""
-        return self.vae_y.decode(self.translation(self.vae_x.encode_mean(toned), mask, glance))
+        shown = self.shown(toned, mask)
+        return self.vae_y.decode(self.translation(self.vae_x.encode_mean(shown), mask, glance))
+
+    def shown(self, toned: Tensor, mask: Tensor) -> Tensor:
+        """Gives what E_RX is shown: the toned photo, filled where it is damaged if this network does so."""
+        return fill(toned, mask) if self.fills else toned
 
     @property
     def reach_px(self) -> int | None:
         """How many pixels away an input pixel can change an output pixel, for a given glance; None: any distance."""
         parts = (self.vae_x.encoder_reach_px, self.translation.reach_px, self.vae_y.decoder_reach_px)
-        return None if None in parts else sum(parts)
+        return None if None in parts else sum(parts) + (REACH_PX if self.fills else 0)
 
 
 def stack_windows(windows: list[tuple[float, float, float, float]], device: torch.device | str) -> Tensor:

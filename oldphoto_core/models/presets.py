@@ -30,6 +30,7 @@ class Preset:
         detector, vae, translation: sizes; both VAEs have the same.
         look: sizes of the look at the whole photo, or None.
         discriminator_filters: first width of the discriminators.
+        fills: E_RX is shown the photo with its damaged places filled from beside them.
         published: trained by the paper's losses, rates and optimiser, not by the recipe's.
     """
 
@@ -39,6 +40,7 @@ class Preset:
     translation: TranslationConfig
     look: LookConfig | None
     discriminator_filters: int = 64
+    fills: bool = False
     published: bool = False
 
 
@@ -57,6 +59,7 @@ ARCHIVE = Preset(
     ),
     look=LookConfig(width=64, depth=2, token_size=64, condition_size=64),
     discriminator_filters=32,
+    fills=True,
 )
 
 PAPER = Preset(
@@ -85,6 +88,7 @@ TINY = Preset(
     ),
     look=LookConfig(width=8, depth=1, token_size=8, condition_size=8),
     discriminator_filters=4,
+    fills=True,
 )
 """The archive's shape at toy sizes, for smoke runs and tests; never released."""
 
@@ -168,7 +172,7 @@ def build_look(p: Preset) -> Look | None:
 def build_restoration(p: Preset) -> RestorationNetwork:
     """Gives fresh VAE1, VAE2, T and look, joined."""
     return RestorationNetwork(
-        vae_x=build_vae(p), vae_y=build_vae(p), translation=build_translation(p), look=build_look(p)
+        vae_x=build_vae(p), vae_y=build_vae(p), translation=build_translation(p), look=build_look(p), fills=p.fills
     )
 
 

@@ -61,16 +61,17 @@ def save_release(
         write_whole(folder / f"{part}.safetensors", data)
         files[f"{part}.safetensors"] = hashlib.sha256(data).hexdigest()
         sizes_by_part[part] = sum(tensor.numel() for tensor in tensors.values())
-    digest = weights_hash(files, card.get("operating"))
+    digest = weights_hash(files, card.get("operating"), fills=network.fills)
     whole = {
         "card_version": CARD_VERSION,
         "name": f"{sizes.name}-{digest[:8]}",
         "preset": sizes.name,
+        "fills": network.fills,
         "weights_hash": digest,
         "files": files,
         "weights": sizes_by_part,
         "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        **card,
+        **{key: value for key, value in card.items() if key != "fills"},
     }
     write_whole(folder / CARD_NAME, (json.dumps(whole, indent=2, ensure_ascii=False) + "\n").encode())
     return read_card(folder)
@@ -85,6 +86,7 @@ def load_release(card: ReleaseCard, *, device: torch.device | str = "cpu") -> Lo
     card.verify()
     sizes = preset(card.preset)
     network = build_restoration(sizes)
+    network.fills = bool(card.card.get("fills", False))  # releases of before the filling were trained without
     detector = build_detector(sizes, weights=load_file(card.folder / "detector.safetensors"))
     for part, module in _parts(detector, network).items():
         path = card.folder / f"{part}.safetensors"

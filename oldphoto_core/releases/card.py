@@ -70,15 +70,20 @@ class ReleaseCard:
                 )
 
 
-def weights_hash(files: Mapping[str, str], operating: Mapping[str, float] | None = None) -> str:
+def weights_hash(
+    files: Mapping[str, str], operating: Mapping[str, float] | None = None, *, fills: bool = False
+) -> str:
     """Gives the hash of a release: SHA-256 over all that decides its pixels.
 
-    That is its weights files' names and hashes, in order of name, and its operating point where it has one: the same
-    weights at another threshold restore otherwise, and are another release.
+    That is its weights files' names and hashes, in order of name, its operating point where it has one, and whether
+    damaged places are filled before E_RX sees them: the same weights at another threshold restore otherwise, and are
+    another release.
     """
     listing = "".join(f"{name}:{digest}\n" for name, digest in sorted(files.items()))
     if operating:
         listing += f"operating:{json.dumps(dict(operating), sort_keys=True)}\n"
+    if fills:
+        listing += "fills\n"
     return hashlib.sha256(listing.encode()).hexdigest()
 
 
@@ -119,14 +124,14 @@ def read_card(folder: Path) -> ReleaseCard:
         card = json.loads(path.read_text(encoding="utf-8"))
         version, files = card["card_version"], dict(card["files"])
         name, digest, preset = card["name"], card["weights_hash"], card["preset"]
-        operating = dict(card.get("operating") or {})
+        operating, fills = dict(card.get("operating") or {}), bool(card.get("fills", False))
     except FileNotFoundError:
         raise ReleaseError(f"{path}: there is no release here; expected a {CARD_NAME} and weights") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ReleaseError(f"{path}: the card cannot be read ({type(error).__name__}: {error})") from None
     if version > CARD_VERSION:
         raise ReleaseError(f"{path}: card version {version}, but this oldphoto reads {CARD_VERSION}; upgrade oldphoto")
-    if digest != weights_hash(files, operating):
+    if digest != weights_hash(files, operating, fills=fills):
         raise ReleaseError(
             f"{path}: the card's weights hash does not fit its files and operating point; install the release again"
         )

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from oldphoto_core.degradation import Degradation
+from oldphoto_core.models.filling import fill
 from oldphoto_core.models.network import RestorationNetwork
 from oldphoto_core.models.presets import build_patch_discriminator, build_translation, preset
 from oldphoto_core.training.batches import CropBatch, CropSource
@@ -113,6 +114,7 @@ class TranslationStage:
         chosen = preset(settings.preset)
         network = placed(network, self.device).eval().requires_grad_(False)
         self.vae_x, self.vae_y, self.look = network.vae_x, network.vae_y, network.look
+        self.fills = network.fills
         with fresh_weights(seed, self.name):
             self.translation = placed(build_translation(chosen), self.device)
         self.networks: dict[str, nn.Module] = {"translation": self.translation, "vae_y": self.vae_y}
@@ -168,7 +170,8 @@ class TranslationStage:
             glance = self.look(crops.thumbnail, crops.thumbnail_mask) if self.look is not None else None
             with torch.no_grad():
                 toned = glance.tone.apply(crops.image, crops.window).clamp(-1, 1) if glance else crops.image
-                source, wanted = self.vae_x.encode(toned)[0], self.vae_y.encode(crops.target)[0]
+                shown = fill(toned, crops.given) if self.fills else toned
+                source, wanted = self.vae_x.encode(shown)[0], self.vae_y.encode(crops.target)[0]
             translated = self.translation(source, crops.given, glance)
             restored = self.vae_y.decode(translated)
         terms = {
@@ -205,6 +208,7 @@ class TranslationStage:
             vae_y=networks["vae_y"],
             translation=networks["translation"],
             look=networks.get("look"),
+            fills=self.fills,
         )
         figures = {}
         for name, photos in self._judged.items():

@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from oldphoto_core.errors import ReleaseError
+from oldphoto_core.models.network import RestorationNetwork
 from oldphoto_core.models.presets import build_detector, build_restoration, preset
 from oldphoto_core.releases import find_release, weights_hash
 from oldphoto_core.releases.bundle import load_release, save_release
+from oldphoto_core.releases.card import read_card
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +32,29 @@ def saved(tmp_path_factory):
 def test_a_name_carries_the_hash_of_the_weights(saved):
     card, *_ = saved
     assert card.name == f"tiny-{card.weights_hash[:8]}"
-    assert card.weights_hash == weights_hash(card.files)
+    assert card.weights_hash == weights_hash(card.files, fills=True)
     assert card.metrics == {"auc": 0.9}
+
+
+def test_whether_damaged_places_are_filled_comes_with_the_release(saved, tmp_path):
+    """It decides pixels, and so is part of the hash; releases of before the filling are loaded without."""
+    card, detector, network = saved
+    assert load_release(card).network.fills
+    unfilled = RestorationNetwork(
+        vae_x=network.vae_x, vae_y=network.vae_y, translation=network.translation, look=network.look
+    )
+    other = save_release(tmp_path / "unfilled", sizes=preset("tiny"), detector=detector, network=unfilled, card={})
+    assert not load_release(other).network.fills
+    assert other.files == card.files
+    assert other.name != card.name
+    text = json.loads((other.folder / "card.json").read_text())
+    del text["fills"]
+    (other.folder / "card.json").write_text(json.dumps(text))
+    assert not load_release(read_card(other.folder)).network.fills
+    text["fills"] = True
+    (other.folder / "card.json").write_text(json.dumps(text))
+    with pytest.raises(ReleaseError, match="does not fit"):
+        read_card(other.folder)
 
 
 def test_weights_come_back_in_half_precision(saved):
