@@ -19,11 +19,11 @@ class PriorSettings:
     """How a network is fitted to the one photo.
 
     The authors' settings for inpainting are width 128, skip 128 (or none), 3,000 to 6,000 steps on a GPU; for denoising
-    width 128, skip 4, about 3,000. These are for two minutes of one core on 256 x 256 pixels.
+    width 128, skip 4, about 3,000. These are for about two minutes of one core on 256 x 256 pixels.
     """
 
-    steps: int = 800
-    """After which it stops, chosen on photos of role `select`: see `prior_steps`."""
+    steps: int = 600
+    """After which it stops: the best of those looked at on role `select`, see `prior_steps`, and what time allows."""
 
     width: int = 32
     """Channels of each scale."""

@@ -1,6 +1,6 @@
 """How good deep image prior is after so many steps, on photos of role `select`: what its number of steps is chosen by.
 
-    python -m oldphoto_core.evaluation.comparison.prior_steps --photos DIR --count 4 --steps 1200 --every 100
+    python -m oldphoto_core.evaluation.comparison.prior_steps --photos DIR --count 4 --steps 600 --every 50
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m oldphoto_core.evaluation.comparison.prior_steps")
     parser.add_argument("--photos", type=Path, required=True, help="folder of clean photos")
     parser.add_argument("--count", type=int, default=4, help="photos of role select (4)")
-    parser.add_argument("--steps", type=int, default=1200, help="of each fit (1200)")
-    parser.add_argument("--every", type=int, default=100, help="steps between two looks (100)")
+    parser.add_argument("--steps", type=int, default=600, help="of each fit (600)")
+    parser.add_argument("--every", type=int, default=50, help="steps between two looks (50)")
     parser.add_argument("--width", type=int, default=PriorSettings().width, help="channels of a scale")
     parser.add_argument("--device", default="cpu", help="auto, cpu or cuda")
     options = parser.parse_args(argv)
