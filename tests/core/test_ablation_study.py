@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from oldphoto_core.errors import TrainingError
 from oldphoto_core.evaluation.ablation import __main__ as ablation
 from oldphoto_core.evaluation.ablation.plan import Plan, weights, width_of
-from oldphoto_core.evaluation.ablation.training import Trainer
 from oldphoto_core.evaluation.ablation.variants import VARIANTS
 from oldphoto_core.evaluation.comparison.trained_methods import Trained, TrainedFolder
 from oldphoto_core.evaluation.held_out import held_out_photos
@@ -22,10 +19,7 @@ from oldphoto_core.evaluation.sheet import save_picture
 from oldphoto_core.models.pix2pix import Pix2pixConfig, Pix2pixGenerator
 from oldphoto_core.training.data import resize
 from oldphoto_core.training.schedule import pixels_seen, seeded
-from tests.core.training_photos import tiny_material
 
-BY_NAME = {variant.name: variant for variant in VARIANTS}
-TINY = Plan(1, 2, 1, batch=3, crop=96, steps_a_chunk=100, pool_chunks=1, chunk_photos=1)
 NAMES = ["reference", "pix2pix", "no-nonlocal"]
 
 
@@ -120,11 +114,3 @@ def test_pix2pix_has_about_as_many_weights_as_the_method():
     plan = Plan(1, 2, 1)
     found = weights(Pix2pixGenerator(Pix2pixConfig(width_of(plan.method_weights))))
     assert found == pytest.approx(plan.method_weights, rel=0.1)
-
-
-def test_a_variant_of_another_plan_is_not_taken(tmp_path: Path):
-    trainer = Trainer(TINY, tiny_material(), None, tmp_path)
-    first = trainer.train(BY_NAME["one-vae"])
-    assert first == trainer.train(BY_NAME["one-vae"])
-    with pytest.raises(TrainingError, match="another plan"):
-        Trainer(replace(TINY, steps_t=2), tiny_material(), None, tmp_path).train(BY_NAME["one-vae"])
