@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from oldphoto_core.evaluation.comparison import intervals
+from oldphoto_core.evaluation.comparison.harm import Harm
 from oldphoto_core.evaluation.comparison.methods import all_methods
 from oldphoto_core.evaluation.comparison.release_methods import LateRestorer
 from oldphoto_core.evaluation.comparison.rows import DETECTOR, Row
@@ -120,6 +121,29 @@ def test_pairing_leaves_out_what_makes_a_photo_hard() -> None:
     other = {str(k): {"mild": v - 1, "bad": v - 4} for k, v in enumerate(hard)} | {"more": {"mild": 0.0}}
     found = intervals.difference_over_photos(one, other)
     assert (found.value, found.low, found.high, found.photos) == pytest.approx((1, 1, 1, 20))
+
+
+def test_a_percentile_over_photos_lies_in_its_interval_and_below_the_mean() -> None:
+    values = {str(k): [float(k), float(k)] for k in range(101)}
+    found = intervals.percentile_over_photos(values, 5)
+    assert found.value == pytest.approx(5) and found.photos == 101
+    assert found.low < 5 < found.high < intervals.mean_over_photos(values).low
+    assert math.isnan(intervals.percentile_over_photos({"a": [math.nan]}, 5).value)
+
+
+def test_photos_with_nothing_wrong_are_judged_by_their_mean_and_their_worst() -> None:
+    material = Material([NamedFile(Path("a.png"), "00aa")], [], [], [])
+    figures = [{"full": db, "scratches": 50.0} for db in [40.0] * 18 + [29.0] * 2]
+    harmed = [
+        Row(f"h{k}", f"{k}.png", "", "none", "harm/clean", "as found", "restored", further=figure)
+        for k, figure in enumerate(figures)
+    ]
+    harm, methods = Harm(harmed, [], []), all_methods(LateRestorer(ClassicalRelease()))
+    found = Comparison(ComparisonSettings(Path("clean")), material, "classical-1", "1", rows(), 0, [], harm)
+    by = {g["figure"]: g for g in summarise(found, methods)["goals"] if g["group"] == "Nothing wrong"}
+    assert by["full"]["value"] == pytest.approx(38.9) and by["full"]["met"] and by["full"]["low"] < 38.9
+    assert by["full_low"]["value"] == pytest.approx(29.0) and by["full_low"]["met"] is False
+    assert by["scratches"]["met"] is True and by["twice"]["met"] is None
 
 
 def test_few_photos_give_no_interval_and_none_gives_nothing() -> None:

@@ -23,7 +23,7 @@ Part = Literal["faces", "text"]
 PARTS: tuple[Part, ...] = ("faces", "text")
 
 FACES_VERSION = 1
-"""Raised whenever other faces are found."""
+"""Raised whenever other faces are found, or left out."""
 
 LEAST_FACE_PX = 38
 _AGREEMENT = 0.5
