@@ -46,7 +46,7 @@ def evaluate(
         typer.Option(min=0, help="Photos for deep image prior, minutes each; 0 leaves it out. [default: 6; quick: 0]"),
     ] = None,
     prior_steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps of each of its fits. [default: as chosen on other photos]")
+        int | None, typer.Option(min=1, help="Steps of each of its fits. [default: 600]")
     ] = None,
     baseline: Annotated[
         list[Path] | None,
