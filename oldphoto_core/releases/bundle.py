@@ -56,7 +56,7 @@ def save_release(
     files: dict[str, str] = {}
     sizes_by_part: dict[str, int] = {}
     for part, module in _parts(detector, network).items():
-        tensors = {name: _half(tensor) for name, tensor in module.state_dict().items()}
+        tensors = {name: _half(tensor, f"{part}: {name}") for name, tensor in module.state_dict().items()}
         data = save(tensors)
         write_whole(folder / f"{part}.safetensors", data)
         files[f"{part}.safetensors"] = hashlib.sha256(data).hexdigest()
@@ -105,8 +105,15 @@ def _parts(detector: nn.Module, network: RestorationNetwork) -> dict[str, nn.Mod
     return {"detector": detector, **{name: module for name, module in parts.items() if module is not None}}
 
 
-def _half(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().cpu().contiguous().to(torch.float16 if tensor.is_floating_point() else tensor.dtype)
+def _half(tensor: torch.Tensor, name: str) -> torch.Tensor:
+    """Gives it in half precision, or in single where half has no room for it, as for a large variance."""
+    tensor = tensor.detach().cpu().contiguous()
+    if not tensor.is_floating_point():
+        return tensor
+    if not torch.isfinite(tensor).all():
+        raise ReleaseError(f"{name} holds infinities or what is no number; expected trained weights, train again")
+    half = tensor.to(torch.float16)
+    return half if torch.isfinite(half).all() else tensor.float()
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
 
+from oldphoto_core.errors import TrainingError
 from oldphoto_core.training.distributed import average_gradients
+from oldphoto_core.training.muon import Muon
 from oldphoto_core.training.schedule import Clock, learning_rate
 
 CLIP = 1.0
@@ -50,6 +53,24 @@ def adamw(*learners: Learners) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, betas=(0.9, 0.95))
 
 
+ADAM_SHARE = 0.1
+"""Rate of what Muon leaves to Adam, as a share of Muon's."""
+
+
+def muon(*learners: Learners) -> Muon:
+    """Gives Muon for weights that are matrices, at the rate, and Adam at a tenth of it for all others."""
+    groups = []
+    for some in learners:
+        parameters = [p for network in some.networks for p in network.parameters()]
+        for is_matrix in (True, False):
+            chosen = [p for p in parameters if (p.ndim > 1 and p.shape[1] > 1) == is_matrix]
+            rate = some.rate if is_matrix else some.rate * ADAM_SHARE
+            if chosen:
+                group = {"params": chosen, "lr": rate, "peak": rate, "start": some.start, "orthogonal": is_matrix}
+                groups.append(group)
+    return Muon(groups)
+
+
 def adam(*learners: Learners) -> torch.optim.Adam:
     """Gives the paper's Adam, betas (.5, .999), used with an adversary."""
     groups = [
@@ -67,6 +88,21 @@ def set_rates(optimisers: Mapping[str, torch.optim.Optimizer], clock: Clock) -> 
             start = group["start"]
             begun = clock.share >= start
             group["lr"] = group["peak"] * learning_rate((clock.share - start) / (1 - start)) if begun else 0.0
+
+
+OptimiserName = Literal["muon", "adamw", "adam"]
+
+
+def named_optimiser(name: OptimiserName, *learners: Learners) -> torch.optim.Optimizer:
+    """Gives the optimiser of this name.
+
+    Raises:
+        TrainingError: there is none.
+    """
+    known = {"muon": muon, "adamw": adamw, "adam": adam}
+    if name not in known:
+        raise TrainingError(f"there is no optimiser {name!r}; expected one of {', '.join(known)}")
+    return known[name](*learners)
 
 
 def current_rate(optimisers: Mapping[str, torch.optim.Optimizer]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 import subprocess
@@ -55,6 +56,21 @@ def test_whether_damaged_places_are_filled_comes_with_the_release(saved, tmp_pat
     (other.folder / "card.json").write_text(json.dumps(text))
     with pytest.raises(ReleaseError, match="does not fit"):
         read_card(other.folder)
+
+
+def test_what_half_precision_has_no_room_for_is_kept_in_single(saved, tmp_path):
+    """A batch norm's variance may be larger than 65,504, and would come back as infinite."""
+    _, detector, network = saved
+    detector = copy.deepcopy(detector)
+    norm = next(module for module in detector.modules() if isinstance(module, torch.nn.BatchNorm2d))
+    norm.running_var[0] = 1e5
+    card = save_release(tmp_path / "wide", sizes=preset("tiny"), detector=detector, network=network, card={})
+    loaded = load_release(card).detector
+    again = next(module for module in loaded.modules() if isinstance(module, torch.nn.BatchNorm2d))
+    assert again.running_var[0] == 1e5
+    norm.running_var[0] = float("inf")
+    with pytest.raises(ReleaseError, match="running_var holds infinities"):
+        save_release(tmp_path / "broken", sizes=preset("tiny"), detector=detector, network=network, card={})
 
 
 def test_weights_come_back_in_half_precision(saved):
