@@ -94,6 +94,8 @@ def _mean(found: Mapping[str, Mapping[str, float]]) -> Estimate:
 
 def _told(estimate: Estimate, *, signed: bool = False) -> str:
     form = "+.2f" if signed else ".2f"
+    if np.isnan(estimate.value):
+        return "–"
     if np.isnan(estimate.low):
         return format(estimate.value, form)
     return f"{estimate.value:{form}} ({estimate.low:{form}} to {estimate.high:{form}})"
