@@ -78,7 +78,7 @@ def test_a_large_scans_label_is_joined_at_its_working_scale(restorer: Restorer) 
     image = cv2.resize(photo(), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
     mask = cv2.resize(label().astype(np.uint8), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST) > 0
     joined = restorer.restore(image, mask, mode="scratches", scale=2, join=True)
-    assert joined.mask[mask].min() > 0.6 and joined.mask[60:100, 53].mean() > 0.6
+    assert joined.mask[mask].min() > 0.5 and joined.mask[60:100, 53].mean() > 0.6
     changed = (joined.image != image).any(axis=2)
     assert changed[mask].mean() > 0.5 and changed[60:100, 53].mean() > 0.9
 
