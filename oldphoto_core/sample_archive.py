@@ -160,6 +160,7 @@ def sample_recipe(finish: Literal["toned", "grey", "colour"]) -> Recipe:
         p_lens_blur=0.3,
         p_grain=0.8,
         p_tone=1.0,
+        p_scan_tone=0.0,
         p_mirroring=0.03,
         p_fingerprint=0.0,
         p_crease=0.35,

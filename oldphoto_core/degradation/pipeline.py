@@ -92,7 +92,7 @@ class Degradation:
             image[index], opacity[index], change[index] = self._wear(
                 dice, image[index], self._draw_severity(dice, int(scratched.sum())), kind[scratched]
             )
-        handled = aged & dice.chance(recipe.p_scan_tone, count)
+        handled = aged & dice.chance(recipe.p_scan_tone, count) if recipe.p_scan_tone else torch.zeros_like(aged)
         if handled.any():
             index = dice.indices(handled)
             faded = self._draw_severity(dice, len(index), power=recipe.tone_severity_power)

@@ -62,9 +62,11 @@ def awake(module):
     return module.eval()
 
 
-def over_tiles(photo: ReducedPhoto, function, *, core_px, halo_px) -> tuple[np.ndarray, int]:
+def over_tiles(
+    photo: ReducedPhoto, function, *, core_px, halo_px, stride=STRIDE
+) -> tuple[np.ndarray, int]:
     """The function over all tiles, joined, and their number."""
-    rows = plan_tiles(photo.height, photo.width, core_px=core_px, halo_px=halo_px, stride=STRIDE)
+    rows = plan_tiles(photo.height, photo.width, core_px=core_px, halo_px=halo_px, stride=stride)
     joined = np.concatenate(
         [
             np.concatenate([tile.core_of(function(piece, tile)) for tile, piece in tiles_with_pieces(photo, row)], 1)
@@ -83,9 +85,10 @@ def test_tiled_detection_equals_whole(size):
     def detect(piece, _):
         return detector(torch.from_numpy(piece * 2 - 1).permute(2, 0, 1)[None])[0, 0].numpy()
 
-    whole, one = over_tiles(photo, detect, core_px=None, halo_px=detector.reach_px)
-    tiled, many = over_tiles(photo, detect, core_px=64, halo_px=detector.reach_px)
+    at = {"stride": detector.total_stride}
+    whole, one = over_tiles(photo, detect, core_px=None, halo_px=detector.reach_px, **at)
+    tiled, many = over_tiles(photo, detect, core_px=64, halo_px=detector.reach_px, **at)
     assert one == 1 and many > 3 and whole.shape == size
     assert np.allclose(whole, tiled, atol=1e-4)
-    without, _ = over_tiles(photo, detect, core_px=64, halo_px=0)
+    without, _ = over_tiles(photo, detect, core_px=64, halo_px=0, **at)
     assert not np.allclose(whole, without, atol=1e-4), "the halo must matter for this to say anything"
