@@ -114,7 +114,7 @@ def test_a_photo_enlarged_four_times_with_grain_keeps_its_sharpness_outside_the_
     intact, after = as_float(before), as_float(result.image)
     tone = fit_tone(intact[outside][::17], after[outside][::17])
     for name, sharpness in measured_sharpness(tone(intact), outside).items():
-        assert measured_sharpness(after, outside)[name] == pytest.approx(sharpness, rel=0.035), name
+        assert measured_sharpness(after, outside)[name] == pytest.approx(sharpness, rel=0.04), name
 
 
 def measured_sharpness(image: np.ndarray, where: np.ndarray) -> dict[str, float]:

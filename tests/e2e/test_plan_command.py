@@ -54,7 +54,7 @@ def test_a_small_photo_is_one_tile(tmp_path: Path, capfd: pytest.CaptureFixture[
     said = told(capfd)
     assert "grandma.png: 96 x 130 pixels (0.01248 megapixels), 8-bit RGB PNG" in said
     assert "decoded whole, 37 kB" in said
-    assert "1 x 1, of at most 96 x 144 pixels with their halo" in said
+    assert "1 x 1, of at most 96 x 160 pixels with their halo" in said
     assert re.search(r"about \d+ s on cpu in (bfloat16|float32), \d+ threads: networks \d+\.\d\d s a megapixel", said)
     assert not (tmp_path / "home").exists()
 
@@ -82,7 +82,7 @@ def test_pages_are_planned_one_by_one(tmp_path: Path, capfd: pytest.CaptureFixtu
     said = told(capfd)
     assert "album.tif: 3 pages of 96 x 130, 64 x 64, 200 x 120 pixels (0.04058 megapixels), 8-bit RGB TIFF" in said
     assert "decoded whole, 122 kB" in said
-    assert "each page by itself, the largest 1 x 1, of at most 208 x 128 pixels with their halo" in said
+    assert "each page by itself, the largest 1 x 1, of at most 224 x 128 pixels with their halo" in said
     assert re.search(r"about \d+ s on cpu", said)
 
 
