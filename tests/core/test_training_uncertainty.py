@@ -55,7 +55,7 @@ def test_the_frozen_release_restores_as_a_restorer_does() -> None:
     grey = torch.tensor([expected.report.monochrome != "no"])
     restored = release.restore(photo, release.acted_on(mask), grey=grey)
     found = ((restored[0].permute(1, 2, 0).numpy() + 1) * 127.5).round()
-    assert np.abs(mask[0, 0].numpy() - expected.mask).max() < 1.01 / 255, "one level, where rounding falls the other way"
+    assert np.abs(mask[0, 0].numpy() - expected.mask).max() < 1.01 / 255  # a level, where rounding falls the other way
     assert np.abs(found - expected.image).max() <= 1
     assert np.abs(expected.image.astype(int) - image).max() > 5
 
