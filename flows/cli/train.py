@@ -120,6 +120,9 @@ def detector(
     distil: Annotated[
         float | None, typer.Option(min=0, help="Weight of staying near the --start detector's answers.")
     ] = None,
+    optimiser: Annotated[
+        str | None, typer.Option(help="adamw, adam, or muon (from fresh weights, --lr 0.02). Default: the preset's.")
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     resume: Resume = True,
@@ -136,7 +139,7 @@ def detector(
 
         settings = _changed(
             DetectorSettings.for_preset(preset), batch=batch, crop=crop, rate=lr, focal=focal, gamma=gamma, dice=dice,
-            labelled_share=labelled_share, distil=distil,
+            labelled_share=labelled_share, distil=distil, optimiser=optimiser,
         )  # fmt: skip
         options = _options(
             _run_folder(run, home), steps, minutes, seed, resume, _start(start, home), threads, gpus, compiled,

@@ -67,4 +67,4 @@ def _around(x: Tensor) -> Tensor:
 def _joined(weight: Tensor, total: Tensor, below: Tensor) -> Tensor:
     """Gives a level's own average where enough of it is intact, and what the coarser level says where not."""
     own = total / weight.clamp_min(_LEAST)
-    return torch.lerp(below, own, (2 * weight).clamp_max(1).where(weight > _LEAST, torch.zeros_like(weight)))
+    return torch.lerp(below, own, torch.where(weight > _LEAST, (2 * weight).clamp_max(1), 0.0))

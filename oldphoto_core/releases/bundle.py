@@ -87,14 +87,15 @@ def load_release(card: ReleaseCard, *, device: torch.device | str = "cpu") -> Lo
     sizes = preset(card.preset)
     network = build_restoration(sizes)
     network.fills = bool(card.card.get("fills", False))  # releases of before the filling were trained without
-    detector = build_detector(sizes, weights=load_file(card.folder / "detector.safetensors"))
-    for part, module in _parts(detector, network).items():
-        path = card.folder / f"{part}.safetensors"
-        try:
+    path = card.folder / "detector.safetensors"
+    try:
+        detector = build_detector(sizes, weights=load_file(path))
+        for part, module in _parts(detector, network).items():
+            path = card.folder / f"{part}.safetensors"
             module.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
-        except (RuntimeError, OSError) as error:
-            first = str(error).splitlines()[0]
-            raise ReleaseError(f"release {card.name}: {path} does not fit preset {card.preset!r}: {first}") from None
+    except (RuntimeError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise ReleaseError(f"release {card.name}: {path} does not fit preset {card.preset!r}: {first}") from None
     for module in (detector, network):
         module.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
     return LoadedRelease(card=card, detector=detector, network=network)

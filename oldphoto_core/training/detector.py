@@ -47,8 +47,9 @@ class DetectorSettings:
     crop: int = 160
     """Side of the photos, which are shown whole: so the network learns where a photo's own edge is, and what is torn
     there. In tiles it sees the same, for a tile that ends inside of a photo is read with a halo."""
-    rate: float = 0.02
-    optimiser: OptimiserName = "muon"
+    rate: float = 1e-3
+    optimiser: OptimiserName = "adamw"
+    """`muon` learns faster from fresh weights, at a rate of 0.02 (docs/training.md)."""
     focal: float = 3.0
     gamma: float = 0.0
     """How fast the focal loss fades where the answer is right: not at all, which is a weighted cross entropy; the
@@ -69,7 +70,7 @@ class DetectorSettings:
     @classmethod
     def for_preset(cls, name: str) -> DetectorSettings:
         """Gives the recipe's settings, or the paper's: focal loss alone, 256-pixel crops, Adam at 2e-4."""
-        if name != "paper":
+        if not preset(name).published:
             return cls(preset=name)
         return cls(
             preset=name, crop=256, rate=2e-4, optimiser="adam", focal=1.0, gamma=2.0, dice=0.0, larger_crops=False
@@ -127,7 +128,6 @@ class DetectorStage:
         self.parent = None if parent is None else placed(parent, self.device).eval().requires_grad_(False)
         self._own, self._second = own_set(material), second_set(material)
         self._validation = material.labelled_validation
-        self._sound = SoundStatistics(self.detector)
         self.score = "second/auc" if self._validation is None else "mixed/auc"
 
     def step(self, clock: Clock, generator: torch.Generator) -> tuple[dict[str, torch.Tensor], int]:
@@ -153,7 +153,6 @@ class DetectorStage:
         if self.parent is not None and self.options.distil:
             losses["distil"] = weighted_mean((logits - before).square(), 1 - mask * labelled)
         update(self.optimisers["detector"], sum(getattr(self.options, n) * loss for n, loss in losses.items()))
-        self._sound.keep_or_restore()
         return losses, phase.batch
 
     def _batch(self, step: int, phase: Phase) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -180,28 +179,6 @@ class DetectorStage:
             found = [figures[name] for name in ("labelled/auc", "second/auc") if not math.isnan(figures[name])]
             figures["mixed/auc"] = sum(found) / len(found) if found else float("nan")
         return figures
-
-
-class SoundStatistics:
-    """The last finite statistics of a network's batch norms, to go back to: as with gradients, others are dropped.
-
-    One infinite variance makes every later answer of the network not a number, and no loss tells of it: training
-    takes a batch's own statistics.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-        both = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var)]
-        self._held = [buffer for buffer in both if buffer is not None]
-        self._kept = [buffer.clone() for buffer in self._held]
-
-    def keep_or_restore(self) -> None:
-        """Keeps each statistic that is finite, and sets each that is not to the last that was."""
-        for held, kept in zip(self._held, self._kept, strict=True):
-            if torch.isfinite(held).all():
-                kept.copy_(held)
-            else:
-                held.copy_(kept)
 
 
 def turned(layers: Sequence[torch.Tensor], generator: torch.Generator) -> list[torch.Tensor]:

@@ -18,7 +18,7 @@ STAGES = ("detector", "vaes", "translation")
 _SETTINGS = {"detector": DetectorSettings, "vaes": VaeSettings, "translation": TranslationSettings}
 
 _RETRAIN: Mapping[str, Mapping[str, Any]] = {
-    "detector": {"rate": 2e-4, "optimiser": "adamw", "distil": 0.3, "frozen_statistics": True},
+    "detector": {"rate": 2e-4, "distil": 0.3, "frozen_statistics": True},
     "vaes": {"rate": 5e-4, "kl_warm_up": 0.0, "latent_from": 0.05, "encoder_until": 0.6},
     "translation": {"rate": 3e-4},
 }  # fmt: skip
