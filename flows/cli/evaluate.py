@@ -30,7 +30,10 @@ def evaluate(
     old: Annotated[Path | None, typer.Option(help="Folder of real old photos, restored without a reference.")] = None,
     labelled: Annotated[
         Path | None,
-        typer.Option(help="Material folder: the detector is also measured on its labelled test photos."),
+        typer.Option(
+            help="Material folder: the detector is also measured on its labelled test photos. "
+            "[default: the photos in OLD that the makers of oldphoto have marked]"
+        ),
     ] = None,
     protocol: Annotated[
         str,
@@ -76,6 +79,10 @@ def evaluate(
     from oldphoto_core.evaluation.comparison.release_methods import FolderRelease
     from oldphoto_core.evaluation.comparison.settings import ComparisonSettings
     from oldphoto_core.evaluation.comparison.trained_methods import TrainedFolder
+    from oldphoto_core.evaluation.hand_marks import lay_marked
+
+    if labelled is None and old is not None and lay_marked(old, out / "marked"):
+        labelled = out / "marked"
 
     measured = ComparisonSettings.for_protocol(
         protocol, photos, textures_dir=textures, old_dir=old, labelled_dir=labelled  # type: ignore[arg-type]
