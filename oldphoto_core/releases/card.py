@@ -52,6 +52,11 @@ class ReleaseCard:
         entry = self.card.get("uncertainty")
         return (str(entry["file"]),) if entry else ()
 
+    @property
+    def views(self) -> int:
+        """From how many sides the detector is asked: see `oldphoto_core.models.views`; part of the operating point."""
+        return int((self.card.get("operating") or {}).get("views", 1))
+
     def verify(self) -> None:
         """Reads every weights file and compares it with the card.
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from oldphoto_core.models.look import Glance
 from oldphoto_core.models.network import RestorationNetwork, stack_windows
+from oldphoto_core.models.views import seen_from
 from oldphoto_core.releases.bundle import LoadedRelease
 from oldphoto_core.restoration.evidence import (
     EVIDENCE_REACH_PX,
@@ -112,7 +113,8 @@ class Networks:
     @torch.inference_mode()
     def _detect_together(self, pieces: Sequence[np.ndarray]) -> list[np.ndarray]:
         with self._autocast():
-            logits = self._release.detector(self._to_device([piece * 2 - 1 for piece in pieces]))
+            image = self._to_device([piece * 2 - 1 for piece in pieces])
+            logits = seen_from(self._release.detector, image, self._release.card.views)
         return list(torch.sigmoid(logits.float())[:, 0].cpu().numpy())
 
     @torch.inference_mode()

@@ -77,8 +77,10 @@ def operating_point(parent: Mapping[str, float], before: Histograms, after: Hist
         best = detection_summary(after["labelled"])["threshold"] if "labelled" in after else float("nan")
         return dict(parent) or (None if best != best else {"mask_threshold": round(best, 4)})
     together = [_sum([sets[name] for name in ("labelled", "second") if name in sets]) for sets in (before, after)]
-    moved = {}
+    moved = {name: value for name, value in parent.items() if name == "views"}
     for name, threshold in parent.items():
+        if name in moved:
+            continue
         same_rate = together[1].threshold_at(together[0].false_rate_at(threshold))
         moved[name] = round(min(max(same_rate, threshold - _MOST_MOVED), (threshold + 1) / 2), 4)
     if "mask_sure" in moved:
