@@ -19,6 +19,7 @@ from oldphoto_core.restoration.evidence import (
     RIM_PX,
     bounded_by_surroundings,
     evidence_of_fading,
+    followed_from_sure,
     kept_within_grain,
 )
 from oldphoto_core.restoration.fidelity import DAMAGED_ABOVE
@@ -108,7 +109,7 @@ class Networks:
             [probability] = self._detect_together([piece])
         else:
             probability = self._detecting.ask(piece, kind=piece.shape, weight=piece.shape[0] * piece.shape[1])
-        return bounded_by_surroundings(probability) if bounded else probability
+        return followed_from_sure(bounded_by_surroundings(probability)) if bounded else probability
 
     @torch.inference_mode()
     def _detect_together(self, pieces: Sequence[np.ndarray]) -> list[np.ndarray]:

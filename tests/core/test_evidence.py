@@ -11,10 +11,12 @@ from oldphoto_core.releases.bundle import load_release
 from oldphoto_core.releases.card import find_release
 from oldphoto_core.restoration.evidence import (
     EVIDENCE_REACH_PX,
+    FOLLOWED_PX,
     MOST_CHANGE,
     RIM_PX,
     bounded_by_surroundings,
     evidence_of_fading,
+    followed_from_sure,
     kept_within_grain,
 )
 from oldphoto_core.restoration.networks import Networks
@@ -70,12 +72,44 @@ def test_no_pixel_crosses_one_half_by_its_surroundings() -> None:
     assert (bounded_by_surroundings(field) <= field).all()
 
 
+def faint_scratch(sure: slice = slice(0, 10)) -> np.ndarray:
+    """A scratch down calm ground, likely all along and sure in one place; and another that is sure nowhere."""
+    field = np.full((120, 80), 0.02, np.float32)
+    field[:, 20:23] = field[:, 60:63] = 0.6
+    field[sure, 20:23] = 0.99
+    return field
+
+
+def test_a_scratch_is_followed_from_where_it_is_sure_so_far_and_no_farther() -> None:
+    found = followed_from_sure(faint_scratch())
+    assert (found[: 10 + FOLLOWED_PX, 20:23] == np.float32(0.99)).all()
+    rest = np.ones(found.shape, bool)
+    rest[: 10 + FOLLOWED_PX, 20:23] = False
+    assert np.array_equal(found[rest], faint_scratch()[rest])
+
+
+def test_a_few_sure_pixels_lead_nowhere() -> None:
+    field = faint_scratch(sure=slice(0, 3))
+    assert np.array_equal(followed_from_sure(field), field)
+
+
+def test_what_is_unlikely_is_not_followed_into() -> None:
+    field = faint_scratch()
+    field[15:17, 20:23] = 0.4
+    found = followed_from_sure(field)
+    assert np.array_equal(found[15:], field[15:]) and found[14, 21] > 0.98
+
+
 def test_what_is_believed_of_a_piece_is_what_is_believed_of_the_whole() -> None:
-    field, reach = probabilities(), EVIDENCE_REACH_PX
-    whole = bounded_by_surroundings(field)
-    piece = bounded_by_surroundings(field[20:80, 60:150])
+    def believed(field: np.ndarray) -> np.ndarray:
+        return followed_from_sure(bounded_by_surroundings(field))
+
+    field, reach = np.tile(probabilities(), (3, 2)), EVIDENCE_REACH_PX
+    field[:, 30:33] = np.where(np.arange(len(field)) % 60 < 8, 0.99, 0.7)[:, None]
+    whole, piece = believed(field), believed(field[40:200, 5:190])
     inner = piece[reach:-reach, reach:-reach]
-    assert np.abs(inner - whole[20 + reach : 80 - reach, 60 + reach : 150 - reach]).max() < 1e-5
+    assert inner.size > 5000 and (inner == np.float32(0.99)).any()
+    assert np.abs(inner - whole[40 + reach : 200 - reach, 5 + reach : 190 - reach]).max() < 1e-5
 
 
 def thumbnail(lightest: float, darkest: float = 0.1) -> torch.Tensor:
