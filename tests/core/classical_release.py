@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
 from oldphoto_core.evaluation import baselines
+from oldphoto_core.restoration.operating import Ramp
 
 
 @dataclass
@@ -37,7 +38,7 @@ class ClassicalRelease:
     """The same as a release."""
 
     name: str = "classical-1"
-    acted_above: float = 0.5
+    ramp: Ramp = field(default_factory=Ramp)
 
     def load(self) -> ClassicalRestorer:
         """Loads it."""

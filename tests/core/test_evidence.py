@@ -16,10 +16,12 @@ from oldphoto_core.restoration.evidence import (
     RIM_PX,
     bounded_by_surroundings,
     evidence_of_fading,
+    evidence_of_wear,
     followed_from_sure,
     kept_within_grain,
 )
 from oldphoto_core.restoration.networks import Networks
+from oldphoto_core.restoration.operating import Ramp
 
 
 def probabilities(seed: int = 3) -> np.ndarray:
@@ -176,3 +178,34 @@ def test_beside_damage_the_translation_changes_no_more_than_grain() -> None:
     assert float(change.max()) == pytest.approx(MOST_CHANGE, rel=1e-4)
     slight = toned + 0.5 * MOST_CHANGE
     assert torch.equal(kept_within_grain(toned, slight, torch.zeros_like(mask)), toned + (slight - toned))
+
+
+def _marked(share: float, *, at_edge: bool = False) -> np.ndarray:
+    field = np.zeros((200, 200), np.float32)
+    rows = field[:4] if at_edge else field[50:150]
+    rows.reshape(-1)[: round(share * field.size)] = 0.95
+    return field
+
+
+def test_a_photo_is_worn_by_how_much_of_it_is_surely_damaged() -> None:
+    assert evidence_of_wear(np.full((200, 200), 0.89, np.float32)) == 0
+    wear = [evidence_of_wear(_marked(share)) for share in (0.001, 0.004, 0.02)]
+    assert wear[0] == 0 < wear[1] < wear[2] == 1
+    assert evidence_of_wear(_marked(0.015, at_edge=True)) == 0
+
+
+def test_wear_is_the_same_of_bytes() -> None:
+    field = _marked(0.005)
+    assert evidence_of_wear(np.rint(field * 255).astype(np.uint8)) == evidence_of_wear(field)
+
+
+def test_a_worn_photo_is_acted_on_sooner_and_older_releases_act_alike_on_all() -> None:
+    ramp = Ramp.of({"mask_from": 0.9, "mask_sure": 0.98, "worn_from": 0.5, "worn_sure": 0.8})
+    assert ramp.at(0) == (0.9, 0.98) and ramp.at(1) == (0.5, 0.8)
+    assert ramp.middle(0.5) == pytest.approx((0.7 + 0.89) / 2)
+    assert Ramp.of({"mask_from": 0.9, "mask_sure": 0.98}).at(1) == (0.9, 0.98)
+    assert Ramp.of({}).at(1) == (0.0, 1.0)
+    doubtful = np.full((200, 200), 0.7, np.float32)
+    assert not ramp.mends(doubtful).any()
+    doubtful[50:60] = 0.95
+    assert ramp.mends(doubtful).all()
