@@ -31,7 +31,6 @@ from oldphoto_core.evaluation.harmless_pictures import KEYS, LOOKALIKES, Picture
 from oldphoto_core.evaluation.held_out import Role, centre_crop, held_out_photos, read_photo
 from oldphoto_core.evaluation.reading import can_read, character_errors, read_words
 from oldphoto_core.evaluation.sheet import picture_grid, save_picture
-from oldphoto_core.restoration.operating import Ramp
 
 if TYPE_CHECKING:
     from oldphoto_core import Restorer
@@ -69,7 +68,8 @@ class Measurement:
         folders = data if isinstance(data, Mapping) else {kind: data / kind for kind in ("clean", "old", "texture")}
         self.result = HarmResult(restorer.card.name)
         self._restorer, self._folders, self._count, self._role, self._out = restorer, folders, count, role, out
-        self._ramp = Ramp.of(restorer.card.card.get("operating", {}))
+        operating = restorer.card.card.get("operating", {})
+        self._acted_above = (operating.get("mask_from", 0.0) + operating.get("mask_sure", 1.0)) / 2
 
     def clean(self) -> None:
         """PSNR of undamaged photos to themselves."""
@@ -174,7 +174,7 @@ class Measurement:
             self._sheet(f"lookalikes-{sort}", ["picture", "restored"], sheet)
 
     def _acted_share(self, photo: Picture) -> float:
-        return float(self._ramp.mends(self._restorer.detect(photo)).mean())
+        return float((self._restorer.detect(photo) > self._acted_above).mean())
 
     def _limit(self, section: str, what: str, values: list[float], limit: float, *, tail: bool = True) -> None:
         self.result.checks.append(Check(section, f"{what}, mean", len(values), float(np.mean(values)), limit, True))

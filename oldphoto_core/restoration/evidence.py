@@ -1,8 +1,6 @@
 """How far what the networks say is believed, so that a photo with nothing wrong is left alone.
 
-Three bounds, all measured in docs/do-no-harm.md, strokes that are followed from where they are sure, and how worn the
-whole photo is. Only the last and the evidence of fading are of the whole; nothing else takes a statistic that a tile
-would not see.
+Three bounds, all measured in docs/do-no-harm.md; none takes a statistic over space that a tile would not see.
 """
 
 from __future__ import annotations
@@ -15,20 +13,13 @@ from torch import Tensor
 
 NEIGHBOURHOOD_PX = 31
 """Side of the square around a pixel that bounds what is believed of it."""
-FOLLOWED_PX = 24
-"""How far damage is followed from where it is sure."""
-_STROKE_PX = 9
-EVIDENCE_REACH_PX = NEIGHBOURHOOD_PX // 2 + 1 + FOLLOWED_PX + _STROKE_PX // 2
+EVIDENCE_REACH_PX = NEIGHBOURHOOD_PX // 2 + 1
 
 RIM_PX = 2
 """How far around damage the translation may change pixels as it likes."""
 MOST_CHANGE = 16 / 255
 """What it may change of a pixel elsewhere, beside its tone: the strength of grain, not of a letter or a thread."""
 
-_STROKE_SURE, _STROKE_AREA = 0.98, 12
-_FOLLOWED_FROM, _FOLLOWED_TO = 0.5, 0.99
-_WEAR_ABOVE, _WEAR_FROM, _WEAR_SURE = 0.9, 0.0015, 0.006
-_EDGE_SHARE = 0.02
 _CROWD_FREE, _CROWD_SLOPE = 0.14, 4.0
 _UNSURE_BELOW, _UNSURE_FREE, _UNSURE_SLOPE = 0.8, 0.1, 2.0
 _LEAST_CAP = 0.5
@@ -59,48 +50,6 @@ def bounded_by_surroundings(probability: np.ndarray) -> np.ndarray:
     doubt = np.maximum(_UNSURE_SLOPE * (around - _UNSURE_FREE), _CROWD_SLOPE * (edges - _CROWD_FREE))
     cap = np.clip(1 - doubt, _LEAST_CAP, 1)
     return np.minimum(probability, cap).astype(np.float32)
-
-
-def followed_from_sure(probability: np.ndarray) -> np.ndarray:
-    """Gives probabilities of damage, raised to 0.99 along what is sure somewhere.
-
-    A scratch does not end where a detector begins to doubt. Where at least 12 of the 9 x 9 pixels around a sure one
-    are sure too (above 0.98), all that hangs together with it and is more likely damage than not is believed, up to
-    24 pixels away. Single sure pixels, as in twigs and hair, lead nowhere. Nothing crosses 0.5 by this.
-
-    Args:
-        probability: (h, w) float32 in [0, 1].
-    """
-    sure = probability > _STROKE_SURE
-    if not sure.any():
-        return probability
-    side = (_STROKE_PX, _STROKE_PX)
-    around = cv2.boxFilter(sure.astype(np.float32), -1, side, normalize=False, borderType=cv2.BORDER_CONSTANT)
-    reached = (sure & (around > _STROKE_AREA - 0.5)).astype(np.uint8)
-    likely = (probability > _FOLLOWED_FROM).astype(np.uint8)
-    step = np.ones((3, 3), np.uint8)
-    for _ in range(FOLLOWED_PX):
-        reached = cv2.dilate(reached, step) & likely
-    return np.where(reached > 0, np.maximum(probability, np.float32(_FOLLOWED_TO)), probability)
-
-
-def evidence_of_wear(probability: np.ndarray) -> float:
-    """Gives how worn a photo is, from 0 to 1, by how much of it is surely damaged.
-
-    What a detector half believes is mostly damage in a print that is scratched all over, and mostly twigs, ropes and
-    seams in one that is not. Above 0.9 lie less than 0.15 % of nine photos in ten with nothing wrong (the worst of
-    40: 0.43 %), and more than 0.6 % of half of the worn prints that were looked at; between the two it grows.
-    The outermost 2 % of each side do not count, where mounts and margins end.
-
-    Args:
-        probability: (H, W) of the whole photo, float in [0, 1] or uint8 of 255ths.
-    """
-    height, width = probability.shape
-    edges = round(height * _EDGE_SHARE), round(width * _EDGE_SHARE)
-    inner = probability[edges[0] : height - edges[0], edges[1] : width - edges[1]]
-    above = _WEAR_ABOVE * 255 if probability.dtype == np.uint8 else _WEAR_ABOVE
-    share = np.count_nonzero(inner > above) / max(1, inner.size)
-    return float(np.clip((share - _WEAR_FROM) / (_WEAR_SURE - _WEAR_FROM), 0, 1))
 
 
 def evidence_of_fading(thumbnail: Tensor) -> float:

@@ -19,11 +19,9 @@ from oldphoto_core.restoration.evidence import (
     RIM_PX,
     bounded_by_surroundings,
     evidence_of_fading,
-    followed_from_sure,
     kept_within_grain,
 )
 from oldphoto_core.restoration.fidelity import DAMAGED_ABOVE
-from oldphoto_core.restoration.operating import Ramp
 from oldphoto_core.restoration.precision import PrecisionChoice, prepare_release
 from oldphoto_core.restoration.turns import Turns
 
@@ -55,7 +53,7 @@ class Networks:
             self.share()
         operating: Mapping[str, float] = release.card.card.get("operating", {})
         self.mask_threshold = float(operating.get("mask_threshold", DAMAGED_ABOVE))
-        self._ramp = Ramp.of(operating)
+        self._low, self._high = float(operating.get("mask_from", 0.0)), float(operating.get("mask_sure", 1.0))
 
     def on_cpu(self) -> Networks:
         """Gives a copy that computes on the CPU."""
@@ -87,21 +85,12 @@ class Networks:
     def _network(self) -> RestorationNetwork:
         return self._release.network
 
-    def acted_on(self, probability: np.ndarray, wear: float) -> np.ndarray:
-        """Gives the mask that the translation is shown: none below the release's ramp, full above it.
+    def acted_on(self, probability: np.ndarray) -> np.ndarray:
+        """Gives the mask that the translation is shown: none below `mask_from`, full from `mask_sure`, a ramp between.
 
         A detector that is unsure everywhere makes the translation repaint texture that was never damaged.
-
-        Args:
-            probability: float32 in [0, 1].
-            wear: of the photo, from 0 to 1: see `evidence_of_wear`.
         """
-        low, high = self._ramp.at(wear)
-        return np.clip((probability - low) / (high - low), 0, 1)
-
-    def mends_from(self, wear: float) -> float:
-        """Gives the probability from which `scratches` mode mends: `mask_threshold`, moved as the ramp's middle is."""
-        return self.mask_threshold + self._ramp.middle(wear) - self._ramp.middle(0)
+        return np.clip((probability - self._low) / (self._high - self._low), 0, 1)
 
     def share(self) -> None:
         """Lets threads that ask at the same time be answered together."""
@@ -119,7 +108,7 @@ class Networks:
             [probability] = self._detect_together([piece])
         else:
             probability = self._detecting.ask(piece, kind=piece.shape, weight=piece.shape[0] * piece.shape[1])
-        return followed_from_sure(bounded_by_surroundings(probability)) if bounded else probability
+        return bounded_by_surroundings(probability) if bounded else probability
 
     @torch.inference_mode()
     def _detect_together(self, pieces: Sequence[np.ndarray]) -> list[np.ndarray]:

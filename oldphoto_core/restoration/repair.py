@@ -96,10 +96,10 @@ class Repair:
         mask = fill_up(self.found.mask[top:bottom, left:right], bottom - top, right - left).astype(np.float32) / 255
         weight = np.zeros_like(mask)
         if self.mode == "scratches":
-            weight = repair_weight(mask, threshold=self.networks.mends_from(self.found.wear))
+            weight = repair_weight(mask, threshold=self.networks.mask_threshold)
             if not weight.any():  # nothing to mend here
                 return original, weight
-        acted_on = self.networks.acted_on(mask, self.found.wear) if self.found.detected else mask
+        acted_on = self.networks.acted_on(mask) if self.found.detected else mask
         window = tile.window(photo.height, photo.width)
         restored = self._in_tone(self.networks.restore(original, acted_on, self.found.glance, window), fit)
         if self.mode == "scratches":

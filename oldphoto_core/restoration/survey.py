@@ -11,7 +11,6 @@ import torch.nn.functional as F
 
 from oldphoto_core.color import NEUTRAL_SPREAD, is_toned_grey
 from oldphoto_core.models.look import THUMBNAIL_PX, Glance, make_thumbnail
-from oldphoto_core.restoration.evidence import evidence_of_wear
 from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.tiling import plan_tiles, tiles_with_pieces
 from oldphoto_core.restoration.working import WorkingPhoto
@@ -35,7 +34,6 @@ class Survey:
         mask: (H, W) uint8 of the working photo, 255 times the probability of damage, the mask that was given, or the
             larger of both.
         detected: whether the detector had a say in the mask.
-        wear: how worn the photo is, from 0 to 1: see `evidence_of_wear`; 0 where the detector had no say.
         glance: the look at the whole photo; None in `paper`.
         monochrome: `no`, `neutral` or `toned`.
         small: (h, w, 3) float32 in [0, 1], the photo averaged to at most 512 pixels.
@@ -45,7 +43,6 @@ class Survey:
 
     mask: np.ndarray
     detected: bool
-    wear: float
     glance: Glance | None
     monochrome: str
     small: np.ndarray
@@ -55,7 +52,7 @@ class Survey:
     def acted_on(self, networks: Networks, mask: np.ndarray) -> np.ndarray:
         """Gives float32 in [0, 1] of uint8 of the mask, as the translation is shown it."""
         probability = mask.astype(np.float32) / 255
-        return networks.acted_on(probability, self.wear) if self.detected else probability
+        return networks.acted_on(probability) if self.detected else probability
 
 
 def survey(
@@ -101,13 +98,11 @@ def survey(
             end = min(start + step, bottom)
             probability = found[start:end].astype(np.float32) / 255
             rows = photo.seen(codes[start - top : end - top])
-            # The wear is known at the end only: what is sure of any photo is kept out of its look.
-            gathered.add(start, rows, networks.acted_on(probability, 0) if detects else probability)
+            gathered.add(start, rows, networks.acted_on(probability) if detects else probability)
     small, small_mask = gathered.small()
     return Survey(
         mask=found,
         detected=detects,
-        wear=evidence_of_wear(found) if detects else 0.0,
         glance=networks.glance(*gathered.thumbnail()),
         monochrome=gathered.monochrome(small, grey=grey),
         small=small,

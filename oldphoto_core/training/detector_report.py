@@ -83,9 +83,8 @@ def operating_point(parent: Mapping[str, float], before: Histograms, after: Hist
             continue
         same_rate = together[1].threshold_at(together[0].false_rate_at(threshold))
         moved[name] = round(min(max(same_rate, threshold - _MOST_MOVED), (threshold + 1) / 2), 4)
-    for low, high in (("mask_from", "mask_sure"), ("worn_from", "worn_sure")):
-        if high in moved:
-            moved[high] = max(moved[high], round(moved[low] + _LEAST_RAMP, 4))
+    if "mask_sure" in moved:
+        moved["mask_sure"] = max(moved["mask_sure"], round(moved["mask_from"] + _LEAST_RAMP, 4))
     return moved
 
 

@@ -19,7 +19,6 @@ from oldphoto_core.models.look import make_thumbnail
 from oldphoto_core.models.uncertainty import UncertaintyHead
 from oldphoto_core.releases.bundle import LoadedRelease
 from oldphoto_core.restoration.blending import as_grey
-from oldphoto_core.restoration.evidence import evidence_of_wear
 from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.training.batches import WholePhotos
 from oldphoto_core.training.chunks import given_mask
@@ -55,9 +54,8 @@ class FrozenRelease:
         return torch.from_numpy(np.stack(found))[:, None].float().to(self._device)
 
     def acted_on(self, probability: Tensor) -> Tensor:
-        """Gives the mask that the translation is shown, of probabilities (B, 1, H, W) of whole photos."""
-        photos = probability.cpu().numpy()
-        acted_on = np.stack([self._networks.acted_on(one, evidence_of_wear(one[0])) for one in photos])
+        """Gives the mask that the translation is shown."""
+        acted_on = self._networks.acted_on(probability.cpu().numpy())
         return torch.from_numpy(acted_on).float().to(self._device)
 
     def restore(self, image: Tensor, mask: Tensor, *, grey: Tensor) -> Tensor:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from oldphoto_core.evaluation import baselines
-from oldphoto_core.restoration.operating import Ramp
 
 
 @dataclass
@@ -38,7 +37,7 @@ class ClassicalRelease:
     """The same as a release."""
 
     name: str = "classical-1"
-    ramp: Ramp = field(default_factory=Ramp)
+    acted_above: float = 0.5
 
     def load(self) -> ClassicalRestorer:
         """Loads it."""

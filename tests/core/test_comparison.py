@@ -27,7 +27,6 @@ from oldphoto_core.evaluation.comparison.summary import summarise
 from oldphoto_core.evaluation.generators import Generator
 from oldphoto_core.evaluation.second_generator import damage
 from oldphoto_core.releases.card import find_release
-from oldphoto_core.restoration.operating import Ramp
 from oldphoto_core.training.material_folder import write_labelled
 from tests.core.classical_release import ClassicalRelease, ClassicalRestorer
 
@@ -154,8 +153,7 @@ def test_other_methods_are_given_what_the_release_would_mend(photos: Path, tmp_p
     settings = settings_for(photos, generators=("second",), shown=0)
     found = {
         above: run_comparison(
-            settings, tmp_path, code_version="1",
-            release=ClassicalRelease(ramp=Ramp((above, above), (above, above))),
+            settings, tmp_path, release=ClassicalRelease(acted_above=above), code_version="1"
         )
         for above in (0.2, 1.0)
     }  # fmt: skip

@@ -68,7 +68,7 @@ def measure(
     restorer = LateRestorer(release)
     methods = [Trained(network, source) for network in networks for source in ("true", "detected")]
     measurer = Measurer(
-        [Input(), *methods], restorer, release=release.name, ramp=release.ramp,
+        [Input(), *methods], restorer, release=release.name, acted_above=release.acted_above,
         code_version=code_version, textures_dir=textures, textures_sha256=material.textures_sha256,
         pictures=run / "pictures",
     )  # fmt: skip
@@ -112,7 +112,7 @@ class _CleanPhotos:
             if not missing:
                 continue
             photo = centre_square(read_photo(file.path), self.settings.side_px or SIDE_PX)
-            mask: Mask = self.release.ramp.mends(np.asarray(self.restorer.restore(photo).mask))
+            mask: Mask = np.asarray(self.restorer.restore(photo).mask) > self.release.acted_above
             for method in missing:
                 result = method.restore(photo, mask)
                 yield Row(
@@ -124,5 +124,5 @@ class _CleanPhotos:
     def _key(self, photo: str, method: Trained) -> str:
         return key_of(
             photo=photo, kind=CLEAN, side_px=self.settings.side_px, method=method.name, version=method.version,
-            release=[self.release.name, self.release.ramp.new, self.release.ramp.worn], code=self.code_version,
+            release=[self.release.name, self.release.acted_above], code=self.code_version,
         )  # fmt: skip

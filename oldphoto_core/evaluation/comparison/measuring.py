@@ -25,7 +25,6 @@ from oldphoto_core.evaluation.held_out import centre_crop, centre_square, read_p
 from oldphoto_core.evaluation.no_reference import no_reference_figures
 from oldphoto_core.evaluation.second_generator import Damaged
 from oldphoto_core.evaluation.sheet import overlay_mask, save_picture
-from oldphoto_core.restoration.operating import Ramp
 
 ON_OLD = ("input", "sequential-telea-detected-mask", RESTORED)
 """Methods that real photos are restored by: nobody knows their true mask."""
@@ -49,7 +48,7 @@ class Measurer:
         methods: what is compared.
         restorer: gives the mask that is detected; None where the classical ways alone are measured.
         release: name of the release, part of the keys of all that it had a hand in.
-        ramp: which probabilities of damage the release acts on.
+        acted_above: probability from which the release mends.
         code_version: part of all keys.
         textures_dir: for the first generator.
         textures_sha256: of what is in it.
@@ -62,7 +61,7 @@ class Measurer:
         restorer: PhotoRestorer | None,
         *,
         release: str,
-        ramp: Ramp,
+        acted_above: float,
         code_version: str,
         textures_dir: Path | None,
         textures_sha256: str,
@@ -70,7 +69,7 @@ class Measurer:
     ) -> None:
         self._methods, self._restorer = methods, restorer
         self._trained = {method.name for method in methods if isinstance(method, Trained)}
-        self._release, self._ramp, self._code_version = release, ramp, code_version
+        self._release, self._acted_above, self._code_version = release, acted_above, code_version
         self._textures_dir, self._textures_sha256 = textures_dir, textures_sha256
         self._pictures = pictures
         self._lpips = LearnedDistance.at_hand()
@@ -84,8 +83,7 @@ class Measurer:
             identity["lpips"] = True  # figures from before it was at hand lack it
         keys = {}
         for name, source, version in self._wanted(case):
-            has_hand = source == "detected" or name.startswith("restored")
-            release = [self._release, self._ramp.new, self._ramp.worn] if has_hand else []
+            release = [self._release, self._acted_above] if source == "detected" or name.startswith("restored") else []
             keys[name] = key_of(**identity, method=name, version=version, release=release, code=self._code_version)
         return keys
 
@@ -97,7 +95,7 @@ class Measurer:
 
     def picture_folder(self, case: Case) -> Path:
         """Gives where a case's pictures are kept."""
-        by = {"release": [self._release, self._ramp.new, self._ramp.worn], "code": self._code_version}
+        by = {"release": [self._release, self._acted_above], "code": self._code_version}
         return self._pictures / key_of(**case.identity, textures=self._textures_sha256, **by)
 
     def measure(self, case: Case, known: Collection[str]) -> list[Row]:
@@ -112,7 +110,7 @@ class Measurer:
         if case.shown:
             wanted |= {name for name in keys if name in SHOWN or name == DETECTOR}
         damaged, regions = self._damaged(case)
-        own = _Own(self._restorer, damaged.image, self._ramp)
+        own = _Own(self._restorer, damaged.image, self._acted_above)
         rows, pictures = [], {"input": damaged.image}
         if DETECTOR in wanted:
             rows.append(self._detection(case, keys[DETECTOR], damaged, own))
@@ -219,8 +217,8 @@ class Measurer:
 class _Own:
     """What the release makes of a picture with the mask that it finds, each computed when it is first asked for."""
 
-    def __init__(self, restorer: PhotoRestorer | None, image: Photo, ramp: Ramp) -> None:
-        self._restorer, self._image, self._ramp = restorer, image, ramp
+    def __init__(self, restorer: PhotoRestorer | None, image: Photo, acted_above: float) -> None:
+        self._restorer, self._image, self._acted_above = restorer, image, acted_above
         self._restoration: Restoration | None = None
         self.seconds = 0.0
 
@@ -239,7 +237,7 @@ class _Own:
         """(H, W), where the release mends."""
         if self._restorer is None:
             return np.zeros(self._image.shape[:2], bool)
-        return self._ramp.mends(np.asarray(self.restoration.mask))
+        return np.asarray(self.restoration.mask) > self._acted_above
 
     @property
     def scores(self) -> NDArray[np.float32]:

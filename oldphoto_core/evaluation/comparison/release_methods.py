@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from oldphoto_core.evaluation.baselines import Image, Mask
 from oldphoto_core.evaluation.comparison.interface import RESTORED, RESTORED_TRUE, Cost, MaskSource, given_mask
 from oldphoto_core.releases.card import ReleaseCard
-from oldphoto_core.restoration.operating import Ramp
 
 
 class Restoration(Protocol):
@@ -44,8 +43,8 @@ class ReleaseChoice(Protocol):
         """Its name, which carries its weights: part of the keys of figures."""
 
     @property
-    def ramp(self) -> Ramp:
-        """Which damage it mends: where its mask, soft as it is, becomes one for other methods."""
+    def acted_above(self) -> float:
+        """Probability of damage from which it mends: where its mask, soft as it is, becomes one for other methods."""
 
     def load(self) -> PhotoRestorer:
         """Loads it."""
@@ -64,9 +63,10 @@ class FolderRelease:
         return self.card.name
 
     @property
-    def ramp(self) -> Ramp:
-        """What its card gives, as in the do-no-harm figures."""
-        return Ramp.of(self.card.card.get("operating", {}))
+    def acted_above(self) -> float:
+        """The middle of the ramp that its card gives, as in the do-no-harm figures."""
+        operating = self.card.card.get("operating", {})
+        return float(operating.get("mask_from", 0.0) + operating.get("mask_sure", 1.0)) / 2
 
     def load(self) -> PhotoRestorer:
         """Loads it."""

@@ -19,7 +19,6 @@ from oldphoto_core.evaluation.comparison.parts import FaceCache
 from oldphoto_core.evaluation.comparison.release_methods import LateRestorer, ReleaseChoice
 from oldphoto_core.evaluation.comparison.rows import Row, RowStore
 from oldphoto_core.evaluation.comparison.settings import Case, ComparisonSettings, Material, all_cases, find_material
-from oldphoto_core.restoration.operating import Ramp
 
 PARQUET, PICTURES, FACES = "figures.parquet", "pictures", "faces.json"
 SAVE_EVERY_S = 20.0
@@ -129,7 +128,7 @@ class _Work:
             ),
             restorer,
             release=self.release.name if self.release else "",
-            ramp=self.release.ramp if self.release else Ramp(),
+            acted_above=self.release.acted_above if self.release else 1.0,
             code_version=self.code_version,
             textures_dir=self.settings.textures_dir,
             textures_sha256=self.material.textures_sha256,
