@@ -1,4 +1,4 @@
-"""Things in the scene that look like damage and are not: wires, twigs, hair, rain, lettering, frames.
+"""Things in the scene that look like damage and are not: wires, twigs, hair, rain, lettering, frames, and patterns.
 
 They are drawn into the target, before the lens, so that a detector learns to leave them alone.
 """
@@ -12,13 +12,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from oldphoto_core.degradation import patterns
 from oldphoto_core.degradation.dice import Dice, each
 from oldphoto_core.degradation.fields import Size, coordinates
 from oldphoto_core.degradation.optics import gaussian_blur
 from oldphoto_core.degradation.strokes import draw_paths, splat_strokes, wander
 from oldphoto_core.degradation.textures import TextureLibrary
 
-_SORTS = ("wires", "twigs", "hair", "rain", "text", "frame")
+_SORTS: dict[str, tuple[float, float]] = {
+    "wires": (3, 0.8),
+    "twigs": (2, 0.8),
+    "hair": (2, 0.8),
+    "rain": (1, 0.0),
+    "text": (1.5, 0.7),
+    "frame": (1.5, 0.8),
+    "nets": (2.5, 0.25),
+    "beads": (1, 0.2),
+    "pages": (2, 0.6),
+    "border": (3, 0.0),
+}
+"""Each sort's weight, and how often it is dark rather than light."""
+_SHARP = ("frame", "border")
+"""Sorts that no lens blurs and that hide what lies below."""
 
 
 def add_negatives(dice: Dice, textures: TextureLibrary, scene: Tensor) -> Tensor:
@@ -31,23 +46,27 @@ def add_negatives(dice: Dice, textures: TextureLibrary, scene: Tensor) -> Tensor
     """
     count = len(scene)
     size: Size = (scene.shape[-2], scene.shape[-1])
-    sort = dice.choice([3, 2, 2, 1, 2.5, 2], count)
+    names = list(_SORTS)
+    sort = dice.choice([weight for weight, _ in _SORTS.values()], count)
     alpha = torch.zeros(count, 1, *size, device=scene.device)
-    for number, name in enumerate(_SORTS):
+    dark = dice.chance(torch.tensor([share for _, share in _SORTS.values()])[sort], count)
+    value = torch.where(dice.send(dark), dice.uniform(0, 0.35, count), dice.uniform(0.5, 0.97, count))
+    own = scene.mean((2, 3)) / scene.mean((1, 2, 3), keepdim=False)[:, None].clamp_min(0.05)
+    colour = each((value[:, None] * own).clamp(0, 1)).expand(-1, -1, *size).clone()
+    for number, name in enumerate(names):
         chosen = sort == number
         if not chosen.any():
             continue
         index = dice.indices(chosen)
-        alpha[index] = _draw(name, dice, textures, len(index), size)
-    framed = dice.send(sort == _SORTS.index("frame"))
+        if name == "border":
+            colour[index], alpha[index] = patterns.print_borders(dice, len(index), size)
+        else:
+            alpha[index] = _draw(name, dice, textures, len(index), size)
+    sharp = dice.send(torch.isin(sort, torch.tensor([names.index(name) for name in _SHARP])))
     focus = dice.uniform(0.4, 1.3, count)
     soft = gaussian_blur(alpha, focus, reach=3)
-    alpha = torch.where(each(framed), alpha, (soft * each(1 + focus)).clamp_max(1))
-    dark = dice.chance(0.8, count) & (sort != _SORTS.index("rain"))
-    value = torch.where(dice.send(dark), dice.uniform(0, 0.35, count), dice.uniform(0.5, 0.9, count))
-    own = scene.mean((2, 3)) / scene.mean((1, 2, 3), keepdim=False)[:, None].clamp_min(0.05)
-    colour = each((value[:, None] * own).clamp(0, 1))
-    amount = alpha * each(torch.where(framed, 1.0, dice.uniform(0.6, 1, count)))
+    alpha = torch.where(each(sharp), alpha, (soft * each(1 + focus)).clamp_max(1))
+    amount = alpha * each(torch.where(sharp, 1.0, dice.uniform(0.6, 1, count)))
     drawn = (scene + (colour - scene) * amount).clamp(0, 1)
     return torch.where(amount > 0, (drawn * 255).round() / 255, scene)
 
@@ -92,6 +111,12 @@ def _draw(name: str, dice: Dice, textures: TextureLibrary, count: int, size: Siz
         )
     if name == "text":
         return _lettering(dice, count, size)
+    if name == "nets":
+        return patterns.nets(dice, count, size)
+    if name == "beads":
+        return patterns.beads(dice, count, size)
+    if name == "pages":
+        return patterns.pages(dice, count, size)
     return _frame(dice, count, size)
 
 

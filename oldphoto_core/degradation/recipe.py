@@ -31,7 +31,7 @@ class Recipe:
     """The same for fading and toning, which time spares few photos."""
 
     p_negative: float = 0.14
-    """Wires, twigs, hair, text or a frame in the scene itself, which are not damage."""
+    """Wires, twigs, hair, text, lace, a border and the like in the scene itself, which are not damage."""
 
     p_lens_blur: float = 0.4
     p_grain: float = 0.65

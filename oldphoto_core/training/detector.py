@@ -33,6 +33,8 @@ SEVERITY_POWER = 1.0
 """As many bad photos as mild ones: half of a mild photo's damage can hardly be seen."""
 AREAS = {"p_hole": 0.4, "p_border": 0.3, "p_stain": 0.15, "p_tape": 0.15}
 """Wide damage, most of the damaged pixels and the last to be learned, comes twice as often as in the recipe."""
+HARMLESS = {"p_negative": 0.35}
+"""What looks like damage and is none is the detector's own business: it meets it more often than the others do."""
 SURE = 0.2
 """Beside a label, where the starting detector gives at least this, nobody said that it is wrong: a label tells what was
 missed, and is joined with what was found. Such pixels are not trained on."""
@@ -106,8 +108,8 @@ class DetectorStage:
         learners = Learners([self.detector], settings.rate)
         self.optimisers = {"detector": named_optimiser(settings.optimiser, learners)}
         given = material.degradation.recipe
-        areas = {name: share for name, share in AREAS.items() if getattr(given, name) > 0}  # left out stays left out
-        recipe = replace(given, kind_shares=KIND_SHARES, severity_power=SEVERITY_POWER, **areas)
+        often = {name: share for name, share in (AREAS | HARMLESS).items() if getattr(given, name) > 0}  # else left out
+        recipe = replace(given, kind_shares=KIND_SHARES, severity_power=SEVERITY_POWER, **often)
         damage = Degradation(recipe, material.degradation.textures)
         self._photos = {
             phase.crop_px: CropSource(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from oldphoto_core.degradation import MIXED, SCRATCHES_ONLY, UNTOUCHED, Degradation, Recipe, TextureLibrary
+from oldphoto_core.degradation import MIXED, SCRATCHES_ONLY, Degradation, Recipe, TextureLibrary
 from oldphoto_core.degradation.dice import Dice
 from oldphoto_core.degradation.fields import smooth_noise
 from oldphoto_core.degradation.film import add_grain, from_density, halftone, to_density
@@ -160,14 +160,6 @@ def test_damage_with_textures_keeps_its_promises(texture_folder):
     intact = (batch.mask + batch.ignore == 0).expand_as(batch.image)
     assert torch.equal(batch.image[intact], batch.target[intact])
     assert batch.mask.sum() > 0
-
-
-def test_harmless_things_are_in_the_target_too():
-    recipe = Recipe(**{**NOTHING, "p_negative": 1.0}, grey_share=0).only(UNTOUCHED)
-    photos = make_photos(12)
-    batch = Degradation(recipe, TextureLibrary.procedural())(photos, torch.Generator().manual_seed(0))
-    assert torch.equal(batch.image, batch.target)
-    assert ((batch.target - photos).abs().amax((1, 2, 3)) > 0.05).sum() >= 9
 
 
 @pytest.mark.parametrize("name", [name for name in NOTHING if name not in ("p_negative", "p_tone", "p_second_jpeg")])
