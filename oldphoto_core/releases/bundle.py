@@ -18,6 +18,7 @@ from torch import nn
 from oldphoto_core.errors import ReleaseError
 from oldphoto_core.models.network import RestorationNetwork
 from oldphoto_core.models.presets import Preset, build_detector, build_restoration, preset
+from oldphoto_core.models.views import VIEWS
 from oldphoto_core.releases.card import CARD_NAME, CARD_VERSION, ReleaseCard, read_card, weights_hash
 
 PARTS = ("detector", "vae_x", "vae_y", "translation", "look")
@@ -81,9 +82,14 @@ def load_release(card: ReleaseCard, *, device: torch.device | str = "cpu") -> Lo
     """Loads a release's networks, after its files have been compared with the card.
 
     Raises:
-        ReleaseError: a file is missing or altered, or does not fit the preset.
+        ReleaseError: a file is missing or altered, or does not fit the preset, or the card asks for what is not known.
     """
     card.verify()
+    if card.views not in VIEWS:
+        raise ReleaseError(
+            f"{card.folder / CARD_NAME}: the detector is to be asked from {card.views} sides (`views`); expected one of"
+            f" {', '.join(map(str, VIEWS))}; install the release again"
+        )
     sizes = preset(card.preset)
     network = build_restoration(sizes)
     network.fills = bool(card.card.get("fills", False))  # releases of before the filling were trained without

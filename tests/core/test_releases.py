@@ -102,6 +102,15 @@ def test_the_same_weights_at_another_operating_point_are_another_release(saved, 
     assert made[0].files == made[1].files == card.files
 
 
+def test_a_number_of_sides_that_nobody_knows_is_refused_when_the_release_is_loaded(saved, tmp_path):
+    """Not at the first photo."""
+    _, detector, network = saved
+    card = {"operating": {"mask_from": 0.6, "mask_sure": 0.9, "views": 3}}
+    made = save_release(tmp_path, sizes=preset("tiny"), detector=detector, network=network, card=card)
+    with pytest.raises(ReleaseError, match=r"card\.json: .* from 3 sides .* expected one of 1, 2, 4, 8"):
+        load_release(made)
+
+
 def test_an_operating_point_changed_by_hand_is_noticed(saved, tmp_path):
     _, detector, network = saved
     card = {"operating": {"mask_from": 0.6, "mask_sure": 0.9}}

@@ -8,7 +8,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from flows.cli.train import _releases_folder, _run_folder, train_app
+from flows.cli.train import train_app
+from flows.cli.train_options import releases_folder, run_folder
 
 SUBCOMMANDS = ["look", "detector", "vaes", "translation", "release"]
 
@@ -30,14 +31,14 @@ def test_help_says_where_a_run_goes_by_default(subcommand: str) -> None:
 
 
 def test_a_run_goes_into_the_home_unless_it_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _run_folder(None, home) == home / "work/training"
-    assert _run_folder(Path("runs/a"), home) == Path("runs/a")
+    assert run_folder(None, home) == home / "work/training"
+    assert run_folder(Path("runs/a"), home) == Path("runs/a")
     monkeypatch.setenv("OLDPHOTO_HOME", str(home / "other"))
-    assert _run_folder(None, None) == home / "other/work/training"
+    assert run_folder(None, None) == home / "other/work/training"
 
 
 def test_a_release_goes_where_the_settings_keep_releases(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _releases_folder(home) == home / "releases"
+    assert releases_folder(home) == home / "releases"
     monkeypatch.setenv("OLDPHOTO_RELEASES_URL", "s3://releases/ours")
     with pytest.raises(typer.BadParameter, match="OUT"):
-        _releases_folder(home)
+        releases_folder(home)
