@@ -237,8 +237,13 @@ def placed(network: Network, device: torch.device) -> Network:
 
 
 def precision(device: torch.device) -> torch.autocast:
-    """Gives bf16 autocast for forward passes; norms, softmax and losses keep float32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    """Gives bf16 autocast for forward passes; norms, softmax and losses keep float32.
+
+    Weights are cast at each use. PyTorch keeps one cache of casts for all threads, and any thread that leaves autocast
+    empties it: synthesis beside a step would decide whether a weight that is used twice is cast once, with its gradient
+    added up in bf16, or twice. So a run would not repeat to the bit.
+    """
+    return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
 
 
 def _resume_or_start(stage: Stage, options: RunOptions, folder: Path, average: WeightAverage) -> Checkpoint:
