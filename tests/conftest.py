@@ -38,13 +38,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith(OURS)]:
         del os.environ[name]
+    alone = "PYTEST_XDIST_WORKER" not in os.environ and not config.getoption("numprocesses", None)
     prefect_home = tempfile.mkdtemp(prefix="oldphoto-prefect-")
     config.add_cleanup(lambda: shutil.rmtree(prefect_home, ignore_errors=True))
     os.environ |= {
         "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",  # it can lock a worker up: see flows/runners.py
         "DO_NOT_TRACK": "1",
         "MPLBACKEND": "Agg",
-        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2" if alone else "1"),
         "PREFECT_HOME": prefect_home,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     }
