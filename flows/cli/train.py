@@ -5,6 +5,7 @@ Everything heavy is imported inside the commands, so that `oldphoto --help` stay
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,8 @@ from flows.cli.train_options import (
     Textures,
     Threads,
     changed,
+    chosen_preset,
+    known_release,
     material,
     print_result,
     releases_folder,
@@ -56,7 +59,7 @@ def look(
     run: Run = None,
     home: Home = None,
     textures: Textures = None,
-    preset: PresetName = "archive",
+    preset: PresetName = None,
     steps: Steps = None,
     minutes: Minutes = None,
     batch: Batch = None,
@@ -76,11 +79,13 @@ def look(
         from oldphoto_core.training.look import LookSettings
         from oldphoto_core.training.stages import train_look
 
-        settings = changed(LookSettings(preset=preset, whole_px=whole_px), batch=batch, rate=lr)
+        sizes = chosen_preset(preset, start, home)
+        settings = changed(LookSettings(preset=sizes, whole_px=whole_px), batch=batch, rate=lr)
+        folder = run_folder(run, home)
+        begun = start_folder(start, home, run=folder, stage="look")
         options = run_options(
-            run_folder(run, home), steps, minutes, seed, resume, start_folder(start, home), threads, gpus, compiled,
-            evaluate_every,
-        )  # fmt: skip
+            folder, steps, minutes, seed, resume, begun, threads, gpus, compiled, evaluate_every
+        )
         print_result(train_look(material(photos, None, textures, device), settings, options))
 
 
@@ -90,7 +95,7 @@ def detector(
     run: Run = None,
     home: Home = None,
     textures: Textures = None,
-    preset: PresetName = "archive",
+    preset: PresetName = None,
     steps: Steps = None,
     minutes: Minutes = None,
     batch: Batch = None,
@@ -125,14 +130,16 @@ def detector(
         from oldphoto_core.training.detector import DetectorSettings
         from oldphoto_core.training.stages import train_detector
 
+        sizes = chosen_preset(preset, start, home)
         settings = changed(
-            DetectorSettings.for_preset(preset), batch=batch, crop=crop, rate=lr, focal=focal, gamma=gamma, dice=dice,
+            DetectorSettings.for_preset(sizes), batch=batch, crop=crop, rate=lr, focal=focal, gamma=gamma, dice=dice,
             labelled_share=labelled_share, distil=distil, optimiser=optimiser,
         )  # fmt: skip
+        folder = run_folder(run, home)
+        begun = start_folder(start, home, run=folder, stage="detector")
         options = run_options(
-            run_folder(run, home), steps, minutes, seed, resume, start_folder(start, home), threads, gpus, compiled,
-            evaluate_every,
-        )  # fmt: skip
+            folder, steps, minutes, seed, resume, begun, threads, gpus, compiled, evaluate_every
+        )
         print_result(train_detector(material(photos, None, textures, device, labelled), settings, options))
 
 
@@ -145,7 +152,7 @@ def vaes(
     home: Home = None,
     old: Old = None,
     textures: Textures = None,
-    preset: PresetName = "archive",
+    preset: PresetName = None,
     steps: Steps = None,
     minutes: Minutes = None,
     batch: Batch = None,
@@ -167,19 +174,21 @@ def vaes(
     compiled: Compiled = False,
     evaluate_every: EvaluateEvery = 250,
 ) -> None:
-    """Train VAE1 (old and damaged photos), then VAE2 (clean ones) from it. Needs the look in the run folder."""
+    """Train VAE1 (old and damaged photos), then VAE2 from it. Needs the look in the run folder, or --start."""
     with reported():
         from oldphoto_core.training.stages import train_vaes
         from oldphoto_core.training.vaes import VaeSettings
 
+        sizes = chosen_preset(preset, start, home)
         settings = changed(
-            VaeSettings.for_preset(preset), batch=batch, crop=crop, rate=lr, alpha=alpha,
+            VaeSettings.for_preset(sizes), batch=batch, crop=crop, rate=lr, alpha=alpha,
             latent_adversary=latent_adversary, channel_adversary=channel_adversary, adversary=adversary,
         )  # fmt: skip
+        folder = run_folder(run, home)
+        begun = start_folder(start, home, run=folder, stage="vaes")
         options = run_options(
-            run_folder(run, home), steps, minutes, seed, resume, start_folder(start, home), threads, gpus, compiled,
-            evaluate_every,
-        )  # fmt: skip
+            folder, steps, minutes, seed, resume, begun, threads, gpus, compiled, evaluate_every
+        )
         for result in train_vaes(material(photos, old, textures, device, labelled), settings, options):
             print_result(result)
 
@@ -192,7 +201,7 @@ def translation(
     run: Run = None,
     home: Home = None,
     textures: Textures = None,
-    preset: PresetName = "archive",
+    preset: PresetName = None,
     steps: Steps = None,
     minutes: Minutes = None,
     batch: Batch = None,
@@ -215,20 +224,22 @@ def translation(
     compiled: Compiled = False,
     evaluate_every: EvaluateEvery = 500,
 ) -> None:
-    """Train the translation between the two latent spaces. Needs look and VAEs in the run folder."""
+    """Train the translation between the two latent spaces. Needs look and VAEs in the run folder, or --start."""
     with reported():
         from oldphoto_core.training.stages import train_translation
         from oldphoto_core.training.translation import TranslationSettings
 
+        sizes = chosen_preset(preset, start, home)
         settings = changed(
-            TranslationSettings.for_preset(preset), batch=batch, crop=crop, rate=lr, pixel=pixel, squared=squared,
+            TranslationSettings.for_preset(sizes), batch=batch, crop=crop, rate=lr, pixel=pixel, squared=squared,
             latent=latent,
             gradient=gradient, adversary=adversary, matching=matching, vgg=vgg, tone=tone,
         )  # fmt: skip
+        folder = run_folder(run, home)
+        begun = start_folder(start, home, run=folder, stage="translation")
         options = run_options(
-            run_folder(run, home), steps, minutes, seed, resume, start_folder(start, home), threads, gpus, compiled,
-            evaluate_every,
-        )  # fmt: skip
+            folder, steps, minutes, seed, resume, begun, threads, gpus, compiled, evaluate_every
+        )
         print_result(train_translation(material(photos, None, textures, device), settings, options))
 
 
@@ -246,16 +257,22 @@ def release(
     ] = None,
     home: Home = None,
     last: Annotated[bool, typer.Option("--last", help="Pack the last weights, not the best held-out ones.")] = False,
+    parent: Annotated[
+        str | None,
+        typer.Option(help="Release that gives what this run did not train, and from which probability is acted on."),
+    ] = None,
 ) -> None:
     """Pack a run's weights as a release: half-precision safetensors and a JSON card."""
     with reported():
-        from oldphoto_core.training.export import export_named_release, export_release
+        from oldphoto_core.training.export import export_release, keep_by_name
+        from oldphoto_core.training.retraining import pack_candidate
 
         which, folder = "last" if last else "best", run_folder(run, home)
-        if out is None:
-            card = export_named_release(folder, releases_folder(home), which=which)
+        if parent is None:
+            pack = partial(export_release, folder, which=which)
         else:
-            card = export_release(folder, out, which=which)
+            pack = partial(pack_candidate, folder, parent=known_release(parent, home), which=which)
+        card = keep_by_name(pack, releases_folder(home)) if out is None else pack(out)
         typer.echo(f"release {card.name} written to {card.folder}")
 
 

@@ -13,6 +13,7 @@ from flows.settings import Settings
 from storage.urls import local_folder
 
 if TYPE_CHECKING:
+    from oldphoto_core.releases import ReleaseCard
     from oldphoto_core.training.loop import RunOptions, RunResult
     from oldphoto_core.training.material import Material
 
@@ -26,7 +27,13 @@ Run = Annotated[
         show_default=False,
     ),
 ]
-PresetName = Annotated[str, typer.Option("--preset", help="Sizes and losses: archive, paper or tiny.")]
+PresetName = Annotated[
+    str | None,
+    typer.Option(
+        "--preset", help="Sizes and losses: archive, paper or tiny. Default: the --start release's, else archive.",
+        show_default=False,
+    ),
+]  # fmt: skip
 Steps = Annotated[int | None, typer.Option(min=1, help="Budget in steps: repeatable to the bit, also over a kill.")]
 Minutes = Annotated[float | None, typer.Option(min=0.01, help="Budget in minutes; the schedule follows the clock.")]
 Batch = Annotated[int | None, typer.Option(min=1, help="Photos or crops a step. Default: the preset's.")]
@@ -36,7 +43,10 @@ Seed = Annotated[int, typer.Option(help="Seed of everything drawn.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Resume = Annotated[bool, typer.Option("--resume/--fresh", help="Go on from the last checkpoint, or start over.")]
 Start = Annotated[
-    str | None, typer.Option(help="Release to train on from: `default`, a name in the home, or a folder.")
+    str | None,
+    typer.Option(
+        help="Release to train on from: `default`, a name in the home, or a folder. It also gives the stages before."
+    ),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of the networks; synthesis has one of its own.")]
 Compiled = Annotated[
@@ -75,16 +85,35 @@ def run_folder(run: Path | None, home: Path | None) -> Path:
     return run if run is not None else Settings.load(home).layout.work / "training"
 
 
-def start_folder(release: str | None, home: Path | None) -> Path | None:
-    """Gives the folder of the release to train on from, its files compared with its card."""
+def start_folder(release: str | None, home: Path | None, *, run: Path, stage: str) -> Path | None:
+    """Gives the folder of the release to train on from, its files compared with its card.
+
+    What comes before the stage, and was not trained in this run folder, is laid into it from the release.
+    """
     if release is None:
         return None
+    card = known_release(release, home)
+    card.verify()
+    if stage in ("vaes", "translation"):
+        from oldphoto_core.training.retraining import begin_run
+
+        begin_run(run, card, first=stage)
+    return card.folder
+
+
+def chosen_preset(name: str | None, start: str | None, home: Path | None) -> str:
+    """Gives the preset that was named, else that of the release to go on from, else `archive`."""
+    if name is not None:
+        return name
+    return "archive" if start is None else known_release(start, home).preset
+
+
+def known_release(name: str, home: Path | None) -> ReleaseCard:
+    """Gives the card of a release: `default`, a folder, or a name in the home."""
     from oldphoto_core.releases import find_release
 
     known = local_folder(Settings.load(home).releases_url)
-    card = find_release(release, search=[known] if known else [])
-    card.verify()
-    return card.folder
+    return find_release(name, search=[known] if known else [])
 
 
 def releases_folder(home: Path | None) -> Path:

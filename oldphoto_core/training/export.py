@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,16 +117,20 @@ def export_release(
     return save_release(out, sizes=preset(name), detector=detector, network=network, card=notes)
 
 
-def export_named_release(run: Path, releases: Path, *, which: Which = "best") -> ReleaseCard:
-    """Packs a finished run into a folder of the release's own name, which only its weights decide.
+def keep_by_name(pack: Callable[[Path], ReleaseCard], releases: Path) -> ReleaseCard:
+    """Packs a release into a folder of its own name, which only its weights decide.
 
     A release that is already there has the same weights, and is left as it is.
+
+    Args:
+        pack: packs it into the folder that it is given.
+        releases: where releases are kept, a folder each; made if need be.
     """
     from oldphoto_core.releases.card import find_release
 
     releases.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".packing-", dir=releases) as packing:
-        name = export_release(run, Path(packing) / "release", which=which).name
+        name = pack(Path(packing) / "release").name
         if not (releases / name).exists():
             os.replace(Path(packing) / "release", releases / name)
     return find_release(releases / name)

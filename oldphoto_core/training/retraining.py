@@ -191,7 +191,7 @@ def stage_folders(stage: str) -> tuple[str, ...]:
 
 
 def pack_candidate(
-    run: Path, out: Path, parent: ReleaseCard, notes: Mapping[str, Any] | None = None
+    run: Path, out: Path, parent: ReleaseCard, notes: Mapping[str, Any] | None = None, *, which: str = "best"
 ) -> ReleaseCard:
     """Packs a retrain as a release folder: what was trained, and the parent's networks where nothing was.
 
@@ -203,15 +203,16 @@ def pack_candidate(
         out: the release's folder; written anew.
         parent: the release that was trained on from.
         notes: further words for the card: snapshot, labels, seeds, code version.
+        which: the `best` weights of detector and translation by held-out figures, or the `last`.
 
     Raises:
         TrainingError: VAEs were trained and no translation between them.
     """
     release = load_release(parent)
     detector, network = release.detector, release.network
-    if (run / "detector" / WEIGHTS["best"]).is_file():
-        load_weights(run / "detector" / WEIGHTS["best"], {"detector": detector})
-    translated = (run / "translation" / WEIGHTS["best"]).is_file()
+    if (run / "detector" / WEIGHTS[which]).is_file():
+        load_weights(run / "detector" / WEIGHTS[which], {"detector": detector})
+    translated = (run / "translation" / WEIGHTS[which]).is_file()
     for name in ("vae_x", "vae_y"):
         path = run / name / WEIGHTS["last"]
         if not path.is_file():
@@ -222,7 +223,7 @@ def pack_candidate(
         parts: dict[str, torch.nn.Module] = {"translation": network.translation, "vae_y": network.vae_y}
         if network.look is not None:
             parts["look"] = network.look
-        load_weights(run / "translation" / WEIGHTS["best"], parts)
+        load_weights(run / "translation" / WEIGHTS[which], parts)
     reports = {stage: report for stage in STAGES if (report := read_report(stage, run)) is not None}
     operating = dict(parent.card.get("operating") or {})
     if "detector" in reports:
@@ -230,7 +231,7 @@ def pack_candidate(
     card: dict[str, Any] = {
         "title": f"Trained on from {parent.name}",
         "parent": {"name": parent.name, "weights_hash": parent.weights_hash},
-        "training": training_notes(run),
+        "training": training_notes(run, which=which),
         "metrics": {stage: {"before": r.before, "after": r.after} for stage, r in reports.items()},
         **({"operating": operating} if operating else {}),
         **(notes or {}),

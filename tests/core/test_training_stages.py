@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -17,7 +18,7 @@ from oldphoto_core.releases import find_release
 from oldphoto_core.training.checkpoint import CHECKPOINT, WEIGHTS
 from oldphoto_core.training.curves import PARQUET, PICTURE
 from oldphoto_core.training.detector import DetectorSettings, DetectorStage
-from oldphoto_core.training.export import export_named_release, export_release, trained_restoration, trained_vae
+from oldphoto_core.training.export import export_release, keep_by_name, trained_restoration, trained_vae
 from oldphoto_core.training.look import LookSettings, LookStage
 from oldphoto_core.training.loop import RunOptions, RunResult
 from oldphoto_core.training.losses import psnr
@@ -102,8 +103,7 @@ def test_a_finished_run_becomes_a_release(run: Path, tmp_path: Path):
 
 
 def test_a_release_without_a_place_of_its_own_is_filed_under_its_name(run: Path, tmp_path: Path):
-    first = export_named_release(run, tmp_path / "releases")
-    again = export_named_release(run, tmp_path / "releases")
+    first, again = (keep_by_name(partial(export_release, run), tmp_path / "releases") for _ in range(2))
     assert first.folder == again.folder == tmp_path / "releases" / first.name
     assert [folder.name for folder in (tmp_path / "releases").iterdir()] == [first.name]
     assert find_release(first.name, search=[tmp_path / "releases"]).weights_hash == first.weights_hash

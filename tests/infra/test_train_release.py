@@ -1,4 +1,4 @@
-"""The script that trains the default release again says what the command line understands, on either machine."""
+"""The scripts that train the default release, again or further, say what the command line understands."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from oldphoto_core.training.data import resize
 from oldphoto_core.training.schedule import seeded
 
 SCRIPT = Path(__file__).parents[2] / "infra" / "train-release.sh"
+MORE = SCRIPT.with_name("train-more.sh")
 FOLDERS = ("clean", "old", "textures", "run", "release")
 
 
-def said(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def said(*arguments: str, script: Path = SCRIPT, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [SCRIPT, *arguments], env=os.environ | environment, capture_output=True, text=True, check=False
+        [script, *arguments], env=os.environ | environment, capture_output=True, text=True, check=False
     )
 
 
@@ -49,20 +50,49 @@ def test_what_it_is_not_told_it_asks_for() -> None:
         assert "usage: infra/train-release.sh cpu|h200 PHOTOS" in found.stderr
 
 
-@pytest.mark.slow
-def test_a_release_comes_out_of_it(tmp_path: Path) -> None:
+def test_training_further_asks_for_what_the_command_line_has() -> None:
+    found = said("clean", "textures", "run", "release", "7", script=MORE, COMMAND="echo oldphoto")
+    lines = [line.split() for line in found.stdout.splitlines() if line.startswith("oldphoto train")]
+    group = get_command(train_app)
+    detector, release = (group.get_command(None, name).make_context(name, options).params  # type: ignore[attr-defined]
+                         for _, _, name, *options in lines)  # fmt: skip
+    assert (detector["minutes"], detector["start"], detector["run"]) == (7, "default", Path("run"))
+    assert (release["out"], release["parent"], release["last"]) == (Path("release"), "default", True)
+    refused = said("clean", script=MORE)
+    assert refused.returncode == 2
+    assert "usage: infra/train-more.sh PHOTOS" in refused.stderr
+
+
+def photos_on_disk(folder: Path, count: int) -> None:
     generator = seeded(5, "photos on disk", 0)
-    for folder, count in (("clean", 24), ("old", 2)):
-        for number in range(count):
-            field = resize(torch.rand(1, 3, 9, 9, generator=generator), 96)[0].permute(1, 2, 0)
-            save_picture(tmp_path / folder / f"{number:02d}_x{number}.png", (field * 255).round().byte().numpy())
-    (tmp_path / "textures").mkdir()
-    command = tmp_path / "oldphoto"
+    for number in range(count):
+        field = resize(torch.rand(1, 3, 9, 9, generator=generator), 96)[0].permute(1, 2, 0)
+        save_picture(folder / f"{number:02d}_x{number}.png", (field * 255).round().byte().numpy())
+
+
+def command_in(folder: Path) -> str:
+    command = folder / "oldphoto"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from flows.cli.app import main; main()" "$@"\n')
     command.chmod(0o755)
-    found = said(
-        "cpu", *(str(tmp_path / name) for name in FOLDERS), PRESET="tiny", STEPS="2",
-        COMMAND=str(command), PYTHONPATH=str(SCRIPT.parents[1]),
-    )  # fmt: skip
+    return str(command)
+
+
+@pytest.mark.slow
+def test_a_release_comes_out_of_it(tmp_path: Path) -> None:
+    """And goes on from there: the detector is another, all else is the first one's."""
+    photos_on_disk(tmp_path / "clean", 24)
+    photos_on_disk(tmp_path / "old", 2)
+    (tmp_path / "textures").mkdir()
+    environment = {"STEPS": "2", "COMMAND": command_in(tmp_path), "PYTHONPATH": str(SCRIPT.parents[1])}
+    found = said("cpu", *(str(tmp_path / name) for name in FOLDERS), PRESET="tiny", **environment)
     assert found.returncode == 0, found.stderr
-    assert read_card(tmp_path / "release").preset == "tiny"
+    first = read_card(tmp_path / "release")
+    assert first.preset == "tiny"
+
+    folders = [str(tmp_path / name) for name in ("clean", "textures", "more", "further")]
+    found = said(*folders, script=MORE, START=str(tmp_path / "release"), **environment)
+    assert found.returncode == 0, found.stderr
+    further = read_card(tmp_path / "further")
+    changed = {name for name in first.files if first.files[name] != further.files[name]}
+    assert changed == {"detector.safetensors"}
+    assert further.card["parent"]["name"] == first.name

@@ -1,15 +1,20 @@
-"""`oldphoto train`: what its subcommands accept, and where a run goes that nobody named. Nothing is trained here."""
+"""`oldphoto train`: what its subcommands accept, where a run goes that nobody named, and from what it goes on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner
 
 from flows.cli.train import train_app
 from flows.cli.train_options import releases_folder, run_folder
+from oldphoto_core.evaluation.sheet import save_picture
+from oldphoto_core.models.presets import build_detector, build_restoration, preset
+from oldphoto_core.releases.bundle import save_release
+from oldphoto_core.releases.card import read_card
 
 SUBCOMMANDS = ["look", "detector", "vaes", "translation", "release"]
 
@@ -42,3 +47,31 @@ def test_a_release_goes_where_the_settings_keep_releases(home: Path, monkeypatch
     monkeypatch.setenv("OLDPHOTO_RELEASES_URL", "s3://releases/ours")
     with pytest.raises(typer.BadParameter, match="OUT"):
         releases_folder(home)
+
+
+@pytest.mark.slow
+def test_a_stage_begun_from_a_release_needs_nothing_in_its_run_folder(tmp_path: Path, home: Path) -> None:
+    """The release gives what comes before, and what the run did not train when it is packed."""
+    torch.manual_seed(0)
+    tiny = preset("tiny")
+    parent = save_release(
+        tmp_path / "parent", sizes=tiny, detector=build_detector(tiny), network=build_restoration(tiny),
+        card={"operating": {"mask_from": 0.6, "mask_sure": 0.9}},
+    )  # fmt: skip
+    for number in range(24):
+        save_picture(tmp_path / "clean" / f"{number:02d}.png", torch.randint(0, 256, (64, 64, 3)).byte().numpy())
+    run, out = str(tmp_path / "run"), str(tmp_path / "packed")
+    common = ["--home", str(home)]
+    trained = CliRunner().invoke(
+        train_app,
+        ["translation", "--photos", str(tmp_path / "clean"), "--run", run, "--start", str(parent.folder),
+         "--steps", "1", "--batch", "2", "--threads", "1", *common],
+    )  # fmt: skip
+    assert trained.exit_code == 0, trained.output
+    packed = CliRunner().invoke(train_app, ["release", run, out, "--last", "--parent", str(parent.folder), *common])
+    assert packed.exit_code == 0, packed.output
+    card = read_card(tmp_path / "packed")
+    assert card.files["detector.safetensors"] == parent.files["detector.safetensors"]
+    assert card.files["vae_x.safetensors"] == parent.files["vae_x.safetensors"]
+    assert card.files["translation.safetensors"] != parent.files["translation.safetensors"]
+    assert card.card["operating"] == parent.card["operating"]
