@@ -11,17 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-NEIGHBOURHOOD_PX = 31
-"""Side of the square around a pixel that bounds what is believed of it."""
-EVIDENCE_REACH_PX = NEIGHBOURHOOD_PX // 2 + 1
+_SQUARES = ((31, 0.1, 0.14), (63, 0.06, 0.08))
+"""Squares around a pixel that bound what is believed of it: side in pixels, and how much doubt and crowd are free."""
+EVIDENCE_REACH_PX = max(side for side, _, _ in _SQUARES) // 2 + 1
 
 RIM_PX = 2
 """How far around damage the translation may change pixels as it likes."""
 MOST_CHANGE = 16 / 255
 """What it may change of a pixel elsewhere, beside its tone: the strength of grain, not of a letter or a thread."""
 
-_CROWD_FREE, _CROWD_SLOPE = 0.14, 4.0
-_UNSURE_BELOW, _UNSURE_FREE, _UNSURE_SLOPE = 0.8, 0.1, 2.0
+_CROWD_SLOPE, _UNSURE_SLOPE, _UNSURE_BELOW = 4.0, 2.0, 0.8
 _LEAST_CAP = 0.5
 _WHITE_FROM, _WHITE_SURE = 0.92, 0.98
 _BLACK_SURE, _BLACK_FROM = 0.01, 0.05
@@ -36,9 +35,11 @@ def bounded_by_surroundings(probability: np.ndarray) -> np.ndarray:
 
     On thatch, leaves and hair a detector is half sure of much; in lace, print and handwriting it is quite sure of many
     strokes side by side. A scratch stands alone, on ground that it is sure of. So what is believed of a pixel is at
-    most 1 - 2 (u - 0.1) and 1 - 4 (e - 0.14), and at least 0.5: with u the mean, in the square around it, of
-    probabilities below 0.8, and e the mean of their steps across and down. A line has two edges whatever its width, so
-    that a lone one stays free (e is 0.06 to 0.13), and so does a hole. Nothing crosses 0.5 by this.
+    most 1 - 2 (u - 0.1) and 1 - 4 (e - 0.14), and at least 0.5: with u the mean, in the square of 31 pixels around it,
+    of probabilities below 0.8, and e the mean of their steps across and down; and at most 1 - 2 (u - 0.06) and
+    1 - 4 (e - 0.08) with those of the 63 pixels around it. A line has two edges whatever its width, so that a lone one
+    stays free (e is 0.06 to 0.13, and half as much in the wide square), and so does a hole. The small square doubts a
+    single line of letters; the wide one, cloth and pages. Nothing crosses 0.5 by this.
 
     Args:
         probability: (h, w) float32 in [0, 1].
@@ -46,8 +47,11 @@ def bounded_by_surroundings(probability: np.ndarray) -> np.ndarray:
     unsure = np.where(probability < _UNSURE_BELOW, probability, np.float32(0))
     steps = np.abs(np.diff(probability, axis=1, append=probability[:, -1:]))
     steps += np.abs(np.diff(probability, axis=0, append=probability[-1:]))
-    around, edges = (cv2.blur(values, (NEIGHBOURHOOD_PX, NEIGHBOURHOOD_PX)) for values in (unsure, steps))
-    doubt = np.maximum(_UNSURE_SLOPE * (around - _UNSURE_FREE), _CROWD_SLOPE * (edges - _CROWD_FREE))
+    doubt = np.zeros_like(probability)
+    for side, unsure_free, crowd_free in _SQUARES:
+        around, edges = (cv2.blur(values, (side, side)) for values in (unsure, steps))
+        np.maximum(doubt, _UNSURE_SLOPE * (around - unsure_free), out=doubt)
+        np.maximum(doubt, _CROWD_SLOPE * (edges - crowd_free), out=doubt)
     cap = np.clip(1 - doubt, _LEAST_CAP, 1)
     return np.minimum(probability, cap).astype(np.float32)
 

@@ -58,6 +58,16 @@ def test_strokes_in_a_crowd_as_of_letters_are_doubted_however_sure_each_is() -> 
     assert found[36:42, 30:66].max() < 0.85
 
 
+def test_a_cloth_of_threads_too_far_apart_for_a_crowd_nearby_is_doubted() -> None:
+    """A net with a thread every 24 pixels: four edges in the small square, but edges everywhere in the wide one."""
+    net = np.full((192, 192), 0.02, np.float32)
+    net[::24] = net[1::24] = net[:, ::24] = net[:, 1::24] = 0.97
+    lone = np.full((192, 192), 0.02, np.float32)
+    lone[96:98] = 0.97
+    assert bounded_by_surroundings(net)[64:128, 64:128].max() < 0.9
+    assert bounded_by_surroundings(lone)[96, 64:128].min() > 0.96
+
+
 def test_wide_damage_that_the_detector_is_sure_of_is_believed() -> None:
     field = np.zeros((96, 96), np.float32)
     field[20:76, 20:76] = 0.98
@@ -71,11 +81,12 @@ def test_no_pixel_crosses_one_half_by_its_surroundings() -> None:
 
 
 def test_what_is_believed_of_a_piece_is_what_is_believed_of_the_whole() -> None:
-    field, reach = probabilities(), EVIDENCE_REACH_PX
+    field, reach = np.tile(probabilities(), (2, 1)), EVIDENCE_REACH_PX
     whole = bounded_by_surroundings(field)
-    piece = bounded_by_surroundings(field[20:80, 60:150])
+    piece = bounded_by_surroundings(field[20:120, 40:150])
     inner = piece[reach:-reach, reach:-reach]
-    assert np.abs(inner - whole[20 + reach : 80 - reach, 60 + reach : 150 - reach]).max() < 1e-5
+    assert inner.size > 1000
+    assert np.abs(inner - whole[20 + reach : 120 - reach, 40 + reach : 150 - reach]).max() < 1e-5
 
 
 def thumbnail(lightest: float, darkest: float = 0.1) -> torch.Tensor:
