@@ -17,10 +17,11 @@ from flows.cli.plan import disk_for, memory_for
 from oldphoto_core.restoration.plan import RestorationPlan
 
 _MEASURE = """
-import resource, sys
+import sys
+from flows.benchmarking.child import peak_mb
 from flows.cli.app import run_command
 code = run_command(sys.argv[1:])
-print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, file=sys.stderr)
+print("peak", round(peak_mb() * 1e6), file=sys.stderr)
 sys.exit(code)
 """
 
