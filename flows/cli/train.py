@@ -41,7 +41,6 @@ from flows.cli.train_options import (
     reported,
     run_folder,
     run_options,
-    start_folder,
 )
 
 train_app = typer.Typer(
@@ -81,11 +80,10 @@ def look(
 
         sizes = chosen_preset(preset, start, home)
         settings = changed(LookSettings(preset=sizes, whole_px=whole_px), batch=batch, rate=lr)
-        folder = run_folder(run, home)
-        begun = start_folder(start, home, run=folder, stage="look")
         options = run_options(
-            folder, steps, minutes, seed, resume, begun, threads, gpus, compiled, evaluate_every
-        )
+            "look", run, start, home, steps=steps, minutes=minutes, seed=seed, resume=resume,
+            threads=threads, gpus=gpus, compiled=compiled, evaluate_every=evaluate_every,
+        )  # fmt: skip
         print_result(train_look(material(photos, None, textures, device), settings, options))
 
 
@@ -135,11 +133,10 @@ def detector(
             DetectorSettings.for_preset(sizes), batch=batch, crop=crop, rate=lr, focal=focal, gamma=gamma, dice=dice,
             labelled_share=labelled_share, distil=distil, optimiser=optimiser,
         )  # fmt: skip
-        folder = run_folder(run, home)
-        begun = start_folder(start, home, run=folder, stage="detector")
         options = run_options(
-            folder, steps, minutes, seed, resume, begun, threads, gpus, compiled, evaluate_every
-        )
+            "detector", run, start, home, steps=steps, minutes=minutes, seed=seed, resume=resume,
+            threads=threads, gpus=gpus, compiled=compiled, evaluate_every=evaluate_every,
+        )  # fmt: skip
         print_result(train_detector(material(photos, None, textures, device, labelled), settings, options))
 
 
@@ -184,11 +181,10 @@ def vaes(
             VaeSettings.for_preset(sizes), batch=batch, crop=crop, rate=lr, alpha=alpha,
             latent_adversary=latent_adversary, channel_adversary=channel_adversary, adversary=adversary,
         )  # fmt: skip
-        folder = run_folder(run, home)
-        begun = start_folder(start, home, run=folder, stage="vaes")
         options = run_options(
-            folder, steps, minutes, seed, resume, begun, threads, gpus, compiled, evaluate_every
-        )
+            "vaes", run, start, home, steps=steps, minutes=minutes, seed=seed, resume=resume,
+            threads=threads, gpus=gpus, compiled=compiled, evaluate_every=evaluate_every,
+        )  # fmt: skip
         for result in train_vaes(material(photos, old, textures, device, labelled), settings, options):
             print_result(result)
 
@@ -235,11 +231,10 @@ def translation(
             latent=latent,
             gradient=gradient, adversary=adversary, matching=matching, vgg=vgg, tone=tone,
         )  # fmt: skip
-        folder = run_folder(run, home)
-        begun = start_folder(start, home, run=folder, stage="translation")
         options = run_options(
-            folder, steps, minutes, seed, resume, begun, threads, gpus, compiled, evaluate_every
-        )
+            "translation", run, start, home, steps=steps, minutes=minutes, seed=seed, resume=resume,
+            threads=threads, gpus=gpus, compiled=compiled, evaluate_every=evaluate_every,
+        )  # fmt: skip
         print_result(train_translation(material(photos, None, textures, device), settings, options))
 
 

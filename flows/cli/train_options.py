@@ -85,22 +85,6 @@ def run_folder(run: Path | None, home: Path | None) -> Path:
     return run if run is not None else Settings.load(home).layout.work / "training"
 
 
-def start_folder(release: str | None, home: Path | None, *, run: Path, stage: str) -> Path | None:
-    """Gives the folder of the release to train on from, its files compared with its card.
-
-    What comes before the stage, and was not trained in this run folder, is laid into it from the release.
-    """
-    if release is None:
-        return None
-    card = known_release(release, home)
-    card.verify()
-    if stage in ("vaes", "translation"):
-        from oldphoto_core.training.retraining import begin_run
-
-        begin_run(run, card, first=stage)
-    return card.folder
-
-
 def chosen_preset(name: str | None, start: str | None, home: Path | None) -> str:
     """Gives the preset that was named, else that of the release to go on from, else `archive`."""
     if name is not None:
@@ -131,28 +115,41 @@ def changed(settings: Any, **given: Any) -> Any:
 
 
 def run_options(
-    run: Path,
+    stage: str,
+    run: Path | None,
+    start: str | None,
+    home: Path | None,
+    *,
     steps: int | None,
     minutes: float | None,
     seed: int,
     resume: bool,
-    start: Path | None,
     threads: int | None,
     gpus: int,
     compiled: bool,
     evaluate_every: int,
 ) -> RunOptions:
-    """Gives the options of a run, whose budget is steps or minutes."""
+    """Gives the options of a stage's run, whose budget is steps or minutes.
+
+    Where it goes on from a release, what comes before the stage and is not in the run folder is laid into it from
+    there.
+    """
     if (steps is None) == (minutes is None):
         raise typer.BadParameter("give the budget as --steps or as --minutes, one of them")
     from oldphoto_core.training.loop import RunOptions
+    from oldphoto_core.training.retraining import begin_run
     from oldphoto_core.training.schedule import Budget
 
+    folder, card = run_folder(run, home), None if start is None else known_release(start, home)
+    if card is not None:
+        card.verify()
+        if stage in ("vaes", "translation"):
+            begin_run(folder, card, first=stage)
     return RunOptions(
-        folder=run,
+        folder=folder,
         budget=Budget(steps=steps, minutes=minutes),
         seed=seed,
-        start=start,
+        start=None if card is None else card.folder,
         fresh=not resume,
         threads=threads,
         processes=gpus,
