@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 10"><rect width="40" height="10" fill="#1c5574"/></svg>'
 
 
-def evaluation_html() -> str:
+def evaluation_html(size: tuple[int, int] = (64, 48)) -> str:
     jpeg = io.BytesIO()
-    Image.new("RGB", (64, 48), (120, 90, 60)).save(jpeg, "JPEG")
+    Image.new("RGB", size, (120, 90, 60)).save(jpeg, "JPEG")
     strip = [(f"cell {k}", "20.1 dB", jpeg.getvalue()) for k in range(7)]
     wide = PageTable(
         ["Method", *(f"figure {k}" for k in range(9))],
@@ -75,3 +75,18 @@ def test_a_browser_shows_it_without_complaint_and_nothing_is_cut_off(page: Page,
     page.locator("details.table summary").click()
     assert page.locator("details.table td").is_visible()
     assert not complaints
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "beside"), [(390, False), (1360, True)])
+def test_wide_photos_stand_side_by_side_where_there_is_room(
+    page: Page, tmp_path: Path, width: int, beside: bool
+) -> None:
+    path = tmp_path / "evaluation.html"
+    path.write_text(evaluation_html((640, 400)), encoding="utf-8")
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(path.as_uri())
+    figures = page.locator(".strip figure")
+    before, after = figures.nth(0).bounding_box(), figures.nth(1).bounding_box()
+    assert before and after
+    assert (before["y"] == after["y"]) is beside
