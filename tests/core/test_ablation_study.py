@@ -45,6 +45,8 @@ def command(folders: Path, run: Path, *more: str) -> list[str]:
 @pytest.fixture(scope="module")
 def run(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ablation")
+    assert ablation.main(command(folders, folder, "--train-only")) == 0
+    assert (folder / "pix2pix/trained.json").is_file() and not (folder / "figures.parquet").exists()
     assert ablation.main(command(folders, folder)) == 0
     return folder
 
@@ -61,6 +63,7 @@ def test_all_variants_are_measured_on_the_same_photos(run: Path, folders: Path):
     assert len([r for r in table if r["kind"] == "harm/clean"]) == len(NAMES) * len(photos)
     text = (run / "ablation.md").read_text()
     assert "| the whole method |" in text and "| no partial non-local block |" in text
+    assert "| in mask, aligned − reference (95 %) |" in text
     for picture in ("ablation.png", "ablation-sheet.png"):
         assert (run / picture).read_bytes().startswith(b"\x89PNG\r\n")
 

@@ -3,7 +3,8 @@
     python -m oldphoto_core.evaluation.ablation --photos clean/ --old old/ --textures texture/ --run runs/ablations \\
         --steps-look 300 --steps-vae 300 --steps-t 1000
 
-Give the same command again to go on: what is trained and measured stays as it is.
+Give the same command again to go on: what is trained and measured stays as it is. Several processes may share the
+variants out by `--only NAME ... --train-only`; the look, and VAEs that another variant lends, are to be there by then.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ JUDGED_PHOTOS = 8
 
 
 def run(options: argparse.Namespace) -> str:
-    """Trains, measures and writes all down; gives the Markdown."""
+    """Trains, measures and writes all down; gives the Markdown, with `--train-only` that of the training alone."""
     torch.set_num_threads(options.threads)
     card = find_release(options.release)
     detector = placed(load_release(card).detector, torch.device("cpu"))
@@ -47,6 +48,8 @@ def run(options: argparse.Namespace) -> str:
     )  # fmt: skip
     trainer = Trainer(plan, material, detection(detector), options.run, options.threads, progress=sys.stderr.isatty())
     trained = {variant.name: trainer.train(variant) for variant in chosen(options.only)}
+    if options.train_only:
+        return telling.training_table(trained)
     networks = [TrainedFolder(options.run / name, name) for name in trained]
     measured = measure(
         networks,
@@ -97,6 +100,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps-t", type=int, required=True, help="of the translation")
     names = [variant.name for variant in VARIANTS]
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"of {', '.join(names)}")
+    parser.add_argument("--train-only", action="store_true", help="measure nothing yet")
     parser.add_argument("--batch", type=int, default=16, help="crops a step (16)")
     parser.add_argument("--crop", type=int, default=96, help="their side at first (96)")
     parser.add_argument("--steps-a-chunk", type=int, default=2, help="steps until a new chunk of photos is damaged (2)")

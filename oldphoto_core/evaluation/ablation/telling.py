@@ -26,6 +26,8 @@ FIGURES = {
     "aligned_masked_psnr": "in mask, aligned",
     "ssim": "SSIM",
 }
+COMPARED = ("psnr", "aligned_psnr", "aligned_masked_psnr")
+"""Figures whose differences to the reference are told."""
 SHEET_PHOTOS = 6
 
 
@@ -49,7 +51,7 @@ def differences(measured: Measured, figure: str, *, generator: str, source: str)
 
 def markdown(measured: Measured, trained: Mapping[str, Mapping[str, Any]]) -> str:
     """Gives a table a generator and mask: figures of each variant, and differences to the reference with intervals."""
-    parts = [_training_table(trained)]
+    parts = [training_table(trained)]
     for generator in measured.settings.generators:
         for source in ("true", "detected"):
             photos = f"{measured.settings.drawn_count} photos of {measured.settings.side_px} pixels"
@@ -63,7 +65,8 @@ def markdown(measured: Measured, trained: Mapping[str, Mapping[str, Any]]) -> st
     return "\n\n".join([*parts, "\n".join(lines)]) + "\n"
 
 
-def _training_table(trained: Mapping[str, Mapping[str, Any]]) -> str:
+def training_table(trained: Mapping[str, Mapping[str, Any]]) -> str:
+    """Gives a row a variant: its weights, its steps, the pixels that it saw and the minutes that it took."""
     lines = ["| variant | weights | steps | megapixels seen | minutes |", "|---|---:|---|---:|---:|"]
     for row in trained.values():
         steps = ", ".join(f"{name} {count:,}" for name, count in row["steps"].items())
@@ -75,9 +78,9 @@ def _training_table(trained: Mapping[str, Mapping[str, Any]]) -> str:
 def _figures_table(
     measured: Measured, trained: Mapping[str, Mapping[str, Any]], generator: str, source: str
 ) -> str:
-    head = [*FIGURES.values(), "PSNR − reference (95 %)", "aligned − reference (95 %)"]
+    head = [*FIGURES.values(), *(f"{FIGURES[figure]} − reference (95 %)" for figure in COMPARED)]
     lines = [f"| variant | {' | '.join(head)} |", "|---|" + "---:|" * len(head)]
-    apart = {f: differences(measured, f, generator=generator, source=source) for f in ("psnr", "aligned_psnr")}
+    apart = {f: differences(measured, f, generator=generator, source=source) for f in COMPARED}
     names = {"input": "input"} | {f"{name}-{source}-mask": trained[name]["title"] for name in measured.variants}
     for method, title in names.items():
         means = [_mean(cells(measured.rows, method, figure, generator=generator)) for figure in FIGURES]
@@ -102,15 +105,16 @@ def _told(estimate: Estimate, *, signed: bool = False) -> str:
 
 
 def plot(measured: Measured, trained: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Draws each variant's difference to the reference, tone-aligned and not, with its interval."""
+    """Draws each variant's differences to the reference with their intervals, a row of panels a generator."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     names = [name for name in measured.variants if name != REFERENCE]
-    figure = Figure(figsize=(11, 1.6 + 0.42 * len(names)), layout="tight")
+    generators = measured.settings.generators
+    figure = Figure(figsize=(11, len(generators) * (1.1 + 0.3 * len(names))), layout="tight")
     FigureCanvasAgg(figure)
-    panels = [(g, f) for g in measured.settings.generators for f in ("psnr", "aligned_psnr")]
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    panels = [(g, f) for g in generators for f in COMPARED]
+    axes = figure.subplots(len(generators), len(COMPARED), sharey=True, squeeze=False).ravel()
     for axis, (generator, name) in zip(axes, panels, strict=True):
         for shift, source, colour in ((0.12, "true", "C0"), (-0.12, "detected", "C1")):
             apart = differences(measured, name, generator=generator, source=source)
