@@ -1,4 +1,7 @@
-"""Sizes and budgets of an ablation. Every variant sees the same crops, and as many pixels of them as the others."""
+"""Sizes and budgets of an ablation. Every variant sees the same crops, and as many pixels of them as the others.
+
+The paper's networks see fewer: a step of theirs takes eight times as long, and they are trained for about as long.
+"""
 
 from __future__ import annotations
 
@@ -87,9 +90,12 @@ class Plan:
         """Gives the steps in which a variant's VAEs see as many pixels."""
         return max(2, steps_for_pixels((Phase(1.0, settings.crop, settings.batch),), self.vae_pixels))
 
-    def t_steps(self, settings: TranslationSettings) -> int:
-        """Gives the steps in which a variant's T sees as many pixels."""
-        return self.steps_t if self._alike(settings) else steps_for_pixels(settings.phases, self.t_pixels)
+    def t_steps(self, variant: Variant) -> int:
+        """Gives the steps in which a variant's T sees as many pixels, or the variant's share of them."""
+        settings, share = self.translation(variant), variant.t_share
+        if self._alike(settings) and share == 1:
+            return self.steps_t
+        return steps_for_pixels(settings.phases, int(self.t_pixels * share))
 
     def pix2pix_steps(self, settings: Pix2pixSettings) -> int:
         """Gives the steps in which pix2pix sees as many pixels as the VAEs and T together."""

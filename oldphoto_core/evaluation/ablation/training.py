@@ -96,7 +96,7 @@ class Trainer:
         settings = self.plan.translation(variant)
         network = before_translation(folder, variant.preset)
         stage = TranslationStage(settings, self.material, network=network, detect=self.detect, seed=self.plan.seed)
-        steps = self.plan.t_steps(settings)
+        steps = self.plan.t_steps(variant)
         seconds["translation"] = _ended(train(stage, self._options(folder, steps))).elapsed_s
         trained = trained_restoration(folder, variant.preset)
         return {
