@@ -28,6 +28,7 @@ FIGURES = {
 }
 COMPARED = ("psnr", "aligned_psnr", "aligned_masked_psnr")
 """Figures whose differences to the reference are told."""
+TICKS_DB = (-8, -2, -0.5, 0, 0.5, 2)
 SHEET_PHOTOS = 6
 
 
@@ -105,13 +106,16 @@ def _told(estimate: Estimate, *, signed: bool = False) -> str:
 
 
 def plot(measured: Measured, trained: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Draws each variant's differences to the reference with their intervals, a row of panels a generator."""
+    """Draws each variant's differences to the reference with their intervals, a row of panels a generator.
+
+    The scale is linear up to half a decibel and logarithmic beyond, so that small ones can be told beside large ones.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     names = [name for name in measured.variants if name != REFERENCE]
     generators = measured.settings.generators
-    figure = Figure(figsize=(11, len(generators) * (1.1 + 0.3 * len(names))), layout="tight")
+    figure = Figure(figsize=(11, len(generators) * (1.1 + 0.3 * len(names))), layout="constrained")
     FigureCanvasAgg(figure)
     panels = [(g, f) for g in generators for f in COMPARED]
     axes = figure.subplots(len(generators), len(COMPARED), sharey=True, squeeze=False).ravel()
@@ -126,10 +130,14 @@ def plot(measured: Measured, trained: Mapping[str, Mapping[str, Any]], path: Pat
                     axis.plot(found.value, place + shift, "o", color=colour, ms=4, label=label)
         axis.axvline(0, color="0.5", lw=0.8)
         axis.set_title(f"{generator}, {FIGURES[name]}", fontsize=9)
+        axis.set_xscale("symlog", linthresh=0.5, linscale=1.0)
+        axis.set_xticks(TICKS_DB, [f"{tick:+g}" if tick else "0" for tick in TICKS_DB])
+        axis.set_xticks([], minor=True)
+        axis.grid(axis="x", color="0.9", lw=0.6)
         axis.set_xlabel("dB to the reference", fontsize=8)
         axis.tick_params(labelsize=8)
     axes[0].set_yticks(range(len(names)), [trained[name]["title"] for name in reversed(names)])
-    axes[0].legend(fontsize=7, loc="lower left")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2, fontsize=8, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
