@@ -45,13 +45,12 @@ def figures(museum: Museum) -> dict[str, float]:
     return {name: math.nan if value is None else value for name, value in found.items()}
 
 
-@pytest.mark.parametrize(
-    "round_", [0, *(pytest.param(number, marks=pytest.mark.slow) for number in range(1, 7))]
-)
+@pytest.mark.slow  # one that is interrupted goes on in test_retrain_command
+@pytest.mark.parametrize("round_", range(7))
 def test_killed_at_random_moments_it_ends_with_the_same_figures(
     museum: Museum, left_alone: tuple[dict[str, float], float], tmp_path: Path, round_: int
 ) -> None:
-    """Once with its work folder gone, as on another machine. Seven rounds of three kills are the slow suite's."""
+    """Once with its work folder gone, as on another machine. Seven rounds of three kills."""
     expected, seconds = left_alone
     mine = copied(museum, tmp_path)
     chance = random.Random(round_)

@@ -76,6 +76,7 @@ def import_masks(museum: Museum, folder: Path, count: int) -> None:
     assert "Prefect's server was told" in " ".join(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_hourly_check_asks_for_a_run_where_labels_wait_and_not_otherwise(museum: Museum, tmp_path: Path) -> None:
     """And the automation for deployments of infra/prefect.yaml is made once, however often it is asked for."""
     mine = copied(museum, tmp_path)

@@ -13,6 +13,7 @@ from tests.orchestration.processes import dask_cluster, kill, own_prefect_server
 PHOTOS = 8
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_started_again_costs_no_photo(
     prefect_server: str, release_folder: Path, tmp_path: Path
 ) -> None:
