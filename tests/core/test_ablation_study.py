@@ -64,6 +64,7 @@ def test_all_variants_are_measured_on_the_same_photos(run: Path, folders: Path):
     text = (run / "ablation.md").read_text()
     assert "| the whole method |" in text and "| no partial non-local block |" in text
     assert "| in mask, aligned − reference (95 %) |" in text
+    assert text.count("| filling alone |") == text.count("| the release |") == 2, "a generator, given the true mask"
     for picture in ("ablation.png", "ablation-sheet.png"):
         assert (run / picture).read_bytes().startswith(b"\x89PNG\r\n")
 

@@ -8,21 +8,45 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from oldphoto_core.evaluation import metrics
-from oldphoto_core.evaluation.baselines import Mask
-from oldphoto_core.evaluation.comparison.classical_methods import Input
+from oldphoto_core.evaluation.baselines import Image, Mask
+from oldphoto_core.evaluation.comparison.classical_methods import Inpainting, Input
+from oldphoto_core.evaluation.comparison.interface import Cost, MaskSource, given_mask
 from oldphoto_core.evaluation.comparison.measuring import Measurer
-from oldphoto_core.evaluation.comparison.release_methods import FolderRelease, LateRestorer
+from oldphoto_core.evaluation.comparison.release_methods import FolderRelease, LateRestorer, Release
 from oldphoto_core.evaluation.comparison.rows import Row, RowStore, key_of
 from oldphoto_core.evaluation.comparison.settings import Case, ComparisonSettings, Material, all_cases, find_material
 from oldphoto_core.evaluation.comparison.trained_methods import Trained, TrainedFolder
 from oldphoto_core.evaluation.held_out import centre_square, read_photo
+from oldphoto_core.models.filling import fill
 
 SIDE_PX = 256
 SAVE_EVERY_S = 20.0
 CLEAN = "harm/clean"
 """Kind of the rows of photos with nothing wrong: how far a variant moves them, in PSNR."""
+
+
+@dataclass(frozen=True)
+class FillingAlone:
+    """What the encoder is shown, with nothing trained: what a variant is above it, T has added."""
+
+    mask_source: MaskSource = "true"
+    name: str = "filling-true-mask"
+    title: str = "filling alone"
+    cost: Cost = "low"
+    version: int = 1
+
+    def restore(self, image: Image, mask: Mask | None) -> Image:
+        """Gives the filled picture."""
+        height, width = image.shape[:2]
+        beyond = (0, -width % 16, 0, -height % 16)
+        shown = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 127.5 - 1
+        holes = torch.from_numpy(np.asarray(given_mask(mask), np.float32))[None, None]
+        filled = fill(F.pad(shown, beyond, mode="replicate"), F.pad(holes, beyond))[0, :, :height, :width]
+        return ((filled.permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).byte().numpy()
 
 
 @dataclass(frozen=True)
@@ -67,8 +91,9 @@ def measure(
     material = find_material(settings)
     restorer = LateRestorer(release)
     methods = [Trained(network, source) for network in networks for source in ("true", "detected")]
+    beside = [Input(), FillingAlone(), Inpainting("telea", "true"), Release(restorer, "true")]
     measurer = Measurer(
-        [Input(), *methods], restorer, release=release.name, acted_above=release.acted_above,
+        [*beside, *methods], restorer, release=release.name, acted_above=release.acted_above,
         code_version=code_version, textures_dir=textures, textures_sha256=material.textures_sha256,
         pictures=run / "pictures",
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """Sizes and budgets of an ablation. Every variant sees the same crops, and as many pixels of them as the others.
 
-The paper's networks see fewer: a step of theirs takes eight times as long, and they are trained for about as long.
+The paper's networks see fewer: each takes them eight times as long, and they are trained for about as long.
 """
 
 from __future__ import annotations

@@ -28,6 +28,12 @@ FIGURES = {
 }
 COMPARED = ("psnr", "aligned_psnr", "aligned_masked_psnr")
 """Figures whose differences to the reference are told."""
+GIVEN_THE_MASK = {
+    "filling-true-mask": "filling alone",
+    "telea-true-mask": "Telea's inpainting",
+    "restored-true-mask": "the release",
+}
+"""What stands beside the variants, none of it trained here."""
 TICKS_DB = (-8, -2, -0.5, 0, 0.5, 2)
 SHEET_PHOTOS = 6
 
@@ -82,7 +88,8 @@ def _figures_table(
     head = [*FIGURES.values(), *(f"{FIGURES[figure]} − reference (95 %)" for figure in COMPARED)]
     lines = [f"| variant | {' | '.join(head)} |", "|---|" + "---:|" * len(head)]
     apart = {f: differences(measured, f, generator=generator, source=source) for f in COMPARED}
-    names = {"input": "input"} | {f"{name}-{source}-mask": trained[name]["title"] for name in measured.variants}
+    beside = {"input": "input"} | (GIVEN_THE_MASK if source == "true" else {})
+    names = beside | {f"{name}-{source}-mask": trained[name]["title"] for name in measured.variants}
     for method, title in names.items():
         means = [_mean(cells(measured.rows, method, figure, generator=generator)) for figure in FIGURES]
         told = [f"{m.value:.3f}" if f == "ssim" else f"{m.value:.2f}" for f, m in zip(FIGURES, means, strict=True)]

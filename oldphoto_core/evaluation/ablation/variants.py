@@ -24,7 +24,7 @@ class Variant:
     vaes_of: str = ""
     """The variant that has the same VAEs, to the bit; empty: it trains its own."""
     t_share: float = 1.0
-    """Of the pixels that the others' T see; below 1 where a step takes so much longer, for about the same time."""
+    """Of the pixels that the others' T see; below 1 where each takes so much longer, for about the same time."""
     pix2pix: Mapping[str, Any] | None = None
     """Settings of pix2pix that differ from the published ones; None: it is no pix2pix."""
 
