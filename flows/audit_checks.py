@@ -44,7 +44,7 @@ class Checked:
     """One object and how it was found.
 
     Attributes:
-        name: `master`, `restored`, `mask`, `difference`, `preview`, `provenance` or `label`.
+        name: `master`, `restored`, `mask`, `found`, `difference`, `preview`, `provenance` or `label`.
         expected: SHA-256 on record; None for a provenance document, which has none.
         found: SHA-256 of what was read.
         was_replaced: of a changed master: size, time or ETag are other ones too, so that somebody wrote it anew.

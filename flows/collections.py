@@ -11,7 +11,7 @@ from storage.catalog.collection_queries import KnownCollection
 from storage.records import CollectionRecord
 from storage.urls import canonical_url
 
-_POLICY = ("mode", "tone", "strength", "output_format")
+_POLICY = ("mode", "tone", "mending", "strength", "output_format")
 
 
 def policy_of(

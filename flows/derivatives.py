@@ -1,4 +1,4 @@
-"""The five objects of a restoration: the restored photo, mask, difference, preview, and `provenance.json`."""
+"""The six objects of a restoration: restored photo, mask, what was found, difference, preview, `provenance.json`."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ def statement_of(record: RestorationRecord) -> DerivativeStatement:
         weights_hash=record.weights_hash,
         mode=record.mode,
         tone=record.tone,
+        mending=record.mending,
         strength=record.strength,
         software=f"oldphoto {record.code_version}",
         restored=record.outcome == "restored",
@@ -165,6 +166,8 @@ def write_derivatives(
         restored_sha256=restored_sha256,
         mask_key=keys.mask,
         mask_sha256=keep(keys.mask, lambda out: write_mask_png(out, result.mask)),
+        found_key=keys.found,
+        found_sha256=keep(keys.found, lambda out: write_mask_png(out, result.found)),
         difference_key=keys.difference,
         difference_sha256=keep(keys.difference, lambda out: write_difference_png(out, before, result.image)),
         preview_key=keys.preview,
@@ -180,7 +183,7 @@ def _write_preview(out: IO[bytes], image: Scan, icc_profile: bytes | None) -> No
 def write_provenance(
     store: ObjectStore, record: RestorationRecord, work: PhotoWork, parameters: WorkParameters
 ) -> RestorationRecord:
-    """Writes `provenance.json`, last of the five, and gives the record that it stands for.
+    """Writes `provenance.json`, last of the six, and gives the record that it stands for.
 
     Where another attempt's stands already, the record becomes that one's, so that row and document say the same; the
     run is this one's, since it is this one that puts it on record.

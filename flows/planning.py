@@ -117,6 +117,7 @@ def work_parameters(collection: KnownCollection, settings: Settings, card: Relea
         weights_hash=card.weights_hash,
         mode=policy.mode,  # type: ignore[arg-type]
         tone=policy.tone,  # type: ignore[arg-type]
+        mending=policy.mending,  # type: ignore[arg-type]
         strength=policy.strength,
         output_format=policy.output_format,  # type: ignore[arg-type]
         pixel_version=PIXEL_VERSION,

@@ -105,10 +105,10 @@ def take_up_what_was_made(run: OpenRun, settings: Settings, card: ReleaseCard) -
 def describe_run(run: OpenRun, card: ReleaseCard, plans: Sequence[CollectionPlan]) -> None:
     """Notes in the catalogue with what this run restores; modes are left out where collections differ in them."""
     run.catalogue.update_run(run.run_id, release=card.name)
-    choices = {(plan.parameters.mode, plan.parameters.tone, plan.parameters.strength) for plan in plans}
+    names = ("mode", "tone", "mending", "strength")
+    choices = {tuple(getattr(plan.parameters, name) for name in names) for plan in plans}
     if len(choices) == 1:
-        mode, tone, strength = choices.pop()
-        run.catalogue.update_run(run.run_id, mode=mode, tone=tone, strength=strength)
+        run.catalogue.update_run(run.run_id, **dict(zip(names, choices.pop(), strict=True)))
 
 
 def restore_all(

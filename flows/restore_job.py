@@ -93,6 +93,7 @@ def record_of(job: RestoreJob, work: PhotoWork) -> RestorationRecord:
         outcome="failed",
         mode=job.parameters.mode,
         tone=job.parameters.tone,
+        mending=job.parameters.mending,
         strength=job.parameters.strength,
         mask_source=work.mask_source,
         supplied_mask_sha256=work.mask_sha256,

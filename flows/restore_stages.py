@@ -1,4 +1,4 @@
-"""The three stages of one photo in a worker: fetch the master, mend it, keep the five objects.
+"""The three stages of one photo in a worker: fetch the master, mend it, keep the six objects.
 
 Each stage waits for a store that is busy, so a worker that cannot store takes nothing new meanwhile. A large scan is
 never held: its file is read strip by strip, and so is what came of it while the objects are written.
@@ -105,7 +105,9 @@ def mend(job: RestoreJob, fetched: Fetched, restorer: Restorer, stopping: thread
     from oldphoto_core.restoration.scan_restoration import Wanted
 
     parameters = job.parameters
-    wanted = Wanted(mode=parameters.mode, strength=parameters.strength, tone=parameters.tone)
+    wanted = Wanted(
+        mode=parameters.mode, strength=parameters.strength, tone=parameters.tone, mending=parameters.mending
+    )
     image = _stoppable(fetched.master, stopping)
     return restore_image(restorer, image, wanted, mask=fetched.mask, join=fetched.mask is not None)
 
@@ -116,7 +118,7 @@ def _stoppable(image: OpenedImage, stopping: threading.Event) -> OpenedImage:
 
 
 def keep(job: RestoreJob, fetched: Fetched, result: ScanResult) -> RestorationRecord:
-    """Writes the five objects, and gives the record of them.
+    """Writes the six objects, and gives the record of them.
 
     Raises:
         DerivativesUnwritable: they cannot be stored.

@@ -19,7 +19,12 @@ class Settings(StorageSettings):
         default="active", description="release to restore with: active, default, a release's name or its folder"
     )
     mode: Literal["full", "scratches"] = Field(default="full", description="full, or only what lies under scratches")
-    tone: Literal["correct", "keep"] = Field(default="correct", description="undo fading and toning, or keep them")
+    tone: Literal["correct", "neutral", "keep"] = Field(
+        default="correct", description="undo fading and colour casts; neutral makes toned prints grey too; or keep all"
+    )
+    mending: Literal["sure", "normal", "everything"] = Field(
+        default="normal", description="mend what leaves no doubt (sure), what is likely too (normal), or everything"
+    )
     strength: float = Field(default=1.0, ge=0, le=1, description="0 gives the master back, 1 the whole restoration")
     output_format: Literal["auto", "tif", "png", "jpg"] = Field(
         default="auto", description="auto: TIFF for a TIFF master, else PNG; jpg loses detail and transparency"

@@ -25,7 +25,8 @@ class SettingsForm(BaseModel):
 
     release: str | None = Field(default=None, description=_told("release"), examples=["active"])
     mode: Literal["full", "scratches"] | None = Field(default=None, description=_told("mode"))
-    tone: Literal["correct", "keep"] | None = Field(default=None, description=_told("tone"))
+    tone: Literal["correct", "neutral", "keep"] | None = Field(default=None, description=_told("tone"))
+    mending: Literal["sure", "normal", "everything"] | None = Field(default=None, description=_told("mending"))
     strength: float | None = Field(default=None, ge=0, le=1, description=_told("strength"))
     output_format: Literal["auto", "tif", "png", "jpg"] | None = Field(default=None, description=_told("output_format"))
     device: str | None = Field(default=None, description=_told("device"), examples=["auto", "cuda"])

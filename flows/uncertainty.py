@@ -72,14 +72,15 @@ def write_expected_error(settings: Settings, catalogue: Catalogue, what: str, ou
         after = files.enter_context(
             _opened(derivatives, item.restored_key, settings, expected=str(record.restored_sha256))
         )
-        mask = read_mask_codes(derivatives.read_bytes(str(record.mask_key)), before.scan.shape, str(record.mask_key))
+        found_key = str(record.found_key or record.mask_key)  # before there was a `found.png` the mask was that
+        found = read_mask_codes(derivatives.read_bytes(found_key), before.scan.shape, found_key)
 
         from oldphoto_core.releases.bundle import load_release
         from oldphoto_core.restoration.restorer import choose_device
         from oldphoto_core.restoration.uncertainty import uncertainty_of
 
         device = choose_device(settings.device)
-        pages = _pages(before, after, mask, record)
+        pages = _pages(before, after, found, record)
         write_png(out, uncertainty_of(load_release(card, device=device), pages, device=device, files=files))
     return ExpectedError(item.source_key, sources.local_path(item.source_key), item.release)
 
@@ -98,15 +99,17 @@ def _opened(store: SourceStore, key: str, settings: Settings, *, expected: str) 
             whole.check_unchanged()
 
 
-def _pages(before: OpenedImage, after: OpenedImage, mask: np.ndarray, record: RestorationRecord) -> Sequence[Restored]:
-    """The pages before and after, each with its part of the mask, which lies over all of them below each other."""
+def _pages(
+    before: OpenedImage, after: OpenedImage, found: np.ndarray, record: RestorationRecord
+) -> Sequence[Restored]:
+    """The pages before and after, each with its part of what was found; that lies over all of them, from top to end."""
     from oldphoto_core.restoration.uncertainty import Restored
 
     reports = record.report.get("pages") or [record.report]
     pages, top = [], 0
     for page, done, report in zip(before.pages or (before,), after.pages or (after,), reports, strict=True):
         height, width = page.scan.shape[:2]
-        covered = ArrayScan(np.ascontiguousarray(mask[top : top + height, :width]))
+        covered = ArrayScan(np.ascontiguousarray(found[top : top + height, :width]))
         pages.append(Restored(page.scan, done.scan, covered, page.icc_profile, int(report.get("working_scale", 1))))
         top += height
     return pages

@@ -74,7 +74,10 @@ class DerivativeStatement:
     """`full` or `scratches`."""
 
     tone: str
-    """`correct` or `keep`."""
+    """`correct`, `neutral` or `keep`."""
+
+    mending: str
+    """`sure`, `normal` or `everything`."""
 
     strength: float
     """0 to 1."""
@@ -105,7 +108,7 @@ class DerivativeStatement:
         return (
             f"derived from master SHA-256 {self.master_sha256}{page}; release {self.release}; "
             f"weights {self.weights_hash}; "
-            f"mode {self.mode}; tone {self.tone}; strength {self.strength:g}; mask {self.mask}"
+            f"mode {self.mode}; tone {self.tone}; mending {self.mending}; strength {self.strength:g}; mask {self.mask}"
         )
 
     @property

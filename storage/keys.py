@@ -12,7 +12,8 @@ from typing import Any, Literal
 from storage.errors import WorkParametersError
 
 Mode = Literal["full", "scratches"]
-Tone = Literal["correct", "keep"]
+Tone = Literal["correct", "neutral", "keep"]
+Mending = Literal["sure", "normal", "everything"]
 OutputFormat = Literal["auto", "tif", "png", "jpg"]
 """``auto`` is lossless: TIFF or PNG as the master's depth needs."""
 
@@ -43,7 +44,8 @@ class WorkParameters:
     Attributes:
         weights_hash: hash of the release's weights (never an alias such as ``default``).
         mode: ``full`` or ``scratches``.
-        tone: ``correct`` or ``keep``.
+        tone: ``correct``, ``neutral`` or ``keep``.
+        mending: how much of the damage that is found is mended: ``sure``, ``normal`` or ``everything``.
         strength: 0 (nothing) to 1 (everything).
         output_format: the policy (``auto``), not the extension that came of it.
         pixel_version: raised whenever code changes pixels.
@@ -54,6 +56,7 @@ class WorkParameters:
     weights_hash: str
     mode: Mode = "full"
     tone: Tone = "correct"
+    mending: Mending = "normal"
     strength: float = 1.0
     output_format: OutputFormat = "auto"
     pixel_version: int = 1
@@ -65,8 +68,10 @@ class WorkParameters:
             raise WorkParametersError("weights_hash is empty; resolve the release before work is keyed")
         if self.mode not in ("full", "scratches"):
             raise WorkParametersError(f"mode is {self.mode!r}; expected full or scratches")
-        if self.tone not in ("correct", "keep"):
-            raise WorkParametersError(f"tone is {self.tone!r}; expected correct or keep")
+        if self.tone not in ("correct", "neutral", "keep"):
+            raise WorkParametersError(f"tone is {self.tone!r}; expected correct, neutral or keep")
+        if self.mending not in ("sure", "normal", "everything"):
+            raise WorkParametersError(f"mending is {self.mending!r}; expected sure, normal or everything")
         if not 0.0 <= self.strength <= 1.0:
             raise WorkParametersError(f"strength is {self.strength}; expected a number from 0 to 1")
         if self.output_format not in ("auto", "tif", "png", "jpg"):
@@ -96,10 +101,17 @@ def require_sha256(value: str, name: str) -> str:
     return value
 
 
-def work_hash(parameters: WorkParameters) -> str:
-    """SHA-256 of the canonical JSON of the parameters; what is said of the mask is left out where it is detected."""
+def work_hash(parameters: WorkParameters, *, with_mending: bool = True) -> str:
+    """SHA-256 of the canonical JSON of the parameters; what is said of the mask is left out where it is detected.
+
+    Args:
+        parameters: of the work.
+        with_mending: False gives the hash of work that was done before there was such a choice.
+    """
     document = asdict(parameters)
     document["strength"] = float(parameters.strength)  # 1 and 1.0 are the same work
+    if not with_mending:
+        del document["mending"]
     if parameters.mask_sha256 is None:
         del document["mask_sha256"]
     if not parameters.mask_joined:
@@ -109,10 +121,11 @@ def work_hash(parameters: WorkParameters) -> str:
 
 @dataclass(frozen=True)
 class DerivativeKeys:
-    """Keys of the five objects of one attempt, in the derivatives store."""
+    """Keys of the six objects of one attempt, in the derivatives store."""
 
     restored: str
     mask: str
+    found: str
     difference: str
     preview: str
     provenance: str
@@ -129,7 +142,7 @@ def derivative_prefix(photo_sha256: str, *, release: str, work_hash: str, restor
 
 
 def derivative_keys(prefix: str, extension: str) -> DerivativeKeys:
-    """The five keys under a derivative prefix.
+    """The six keys under a derivative prefix.
 
     Args:
         prefix: what :func:`derivative_prefix` gave.
@@ -140,6 +153,7 @@ def derivative_keys(prefix: str, extension: str) -> DerivativeKeys:
     return DerivativeKeys(
         restored=f"{prefix}restored.{extension}",
         mask=f"{prefix}mask.png",
+        found=f"{prefix}found.png",
         difference=f"{prefix}difference.png",
         preview=f"{prefix}preview.jpg",
         provenance=f"{prefix}provenance.json",

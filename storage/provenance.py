@@ -14,7 +14,7 @@ from storage.keys import WorkParameters, work_hash
 from storage.records import FIDELITY, PhotoWork, RestorationRecord
 
 SCHEMA = "oldphoto/provenance/1"
-_DERIVATIVES = ("restored", "mask", "difference", "preview")
+_DERIVATIVES = ("restored", "mask", "found", "difference", "preview")
 _FIGURES = ("mask_coverage", "change_outside_mask", "mean_change", *FIDELITY)
 _MADE_BY = ("code_version", "device", "precision", "seconds", "megapixels", "run_id", "flow_run_id", "finished_at")
 
@@ -46,6 +46,7 @@ def build_provenance(restoration: RestorationRecord, work: PhotoWork, parameters
         "parameters": {
             "mode": parameters.mode,
             "tone": parameters.tone,
+            "mending": parameters.mending,
             "strength": float(parameters.strength),
             "output_format": parameters.output_format,
             "pixel_version": parameters.pixel_version,
@@ -91,7 +92,8 @@ def read_provenance(data: bytes) -> dict[str, Any]:
     if schema != SCHEMA:
         raise ProvenanceError(f"provenance.json has schema {schema!r}; expected {SCHEMA!r}")
     try:
-        if work_hash(parameters_of(document)) != document["work_hash"]:
+        expected = work_hash(parameters_of(document), with_mending="mending" in document["parameters"])
+        if expected != document["work_hash"]:
             raise ProvenanceError("provenance.json: the work hash does not follow from the parameters; was it edited?")
     except (KeyError, TypeError) as error:
         raise ProvenanceError(f"provenance.json lacks or garbles {error}") from error

@@ -97,7 +97,6 @@ def _archive(wanted: dict[str, Any]) -> tuple[Callable[[], object], dict[str, An
 
     from oldphoto_core.machine import use_large_pages
     from oldphoto_core.models.look import whole_window
-    from oldphoto_core.models.views import seen_from
     from oldphoto_core.releases.bundle import load_release
     from oldphoto_core.releases.card import find_release
     from oldphoto_core.restoration.precision import prepare_release
@@ -112,7 +111,7 @@ def _archive(wanted: dict[str, Any]) -> tuple[Callable[[], object], dict[str, An
 
     def run() -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-            seen_from(release.detector, image, release.card.views)
+            release.detector(image)
             release.network.restore(image, mask, release.network.glance(image, mask), window)
         _wait_for(device)
 

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import typer
 
 from flows.cli.findings import show_findings
-from flows.cli.options import EXIT_CODE_HELP, Device, Home, Mode, Release, TilePx, Tone, given
+from flows.cli.options import EXIT_CODE_HELP, Device, Home, Mending, Mode, Release, TilePx, Tone, given
 from flows.settings import Settings
 
 _LIBRARIES = ("torch", "prefect", "prefect-dask", "distributed", "sqlalchemy", "pillow", "opencv-python-headless")
@@ -43,13 +43,16 @@ def doctor(
     ] = None,
     mode: Mode = None,
     tone: Tone = None,
+    mending: Mending = None,
     release: Release = None,
     device: Device = None,
     tile_px: TilePx = None,
     home: Home = None,
 ) -> None:
     """Examine the installation: versions, device, home, release, catalogue, disk, settings; or plan one photo."""
-    settings = Settings.load(home, **given(mode=mode, tone=tone, release=release, device=device, tile_px=tile_px))
+    settings = Settings.load(
+        home, **given(mode=mode, tone=tone, mending=mending, release=release, device=device, tile_px=tile_px)
+    )
     if plan is None:
         show_findings(examine(settings))
         return

@@ -13,6 +13,7 @@ from flows.errors import UsageError
 from flows.settings import Settings
 
 _PROTOCOLS = ("quick", "default")
+_PARTS = ("real",)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,6 +29,13 @@ def evaluate(
         Path | None, typer.Option(help="Folder of damage textures, of which held-out ones are used; else drawn.")
     ] = None,
     old: Annotated[Path | None, typer.Option(help="Folder of real old photos, restored without a reference.")] = None,
+    review: Annotated[
+        Path | None,
+        typer.Option(help="CSV file of what a person found in the photos of OLD: what is acted on in clean ones."),
+    ] = None,
+    film: Annotated[
+        Path | None, typer.Option(help="Folder of film frames with masks; those of the held-out film are used.")
+    ] = None,
     labelled: Annotated[
         Path | None,
         typer.Option(
@@ -41,6 +49,10 @@ def evaluate(
             help="quick: minutes, for a look. default: hours, for figures to quote.", metavar="quick|default"
         ),
     ] = "default",
+    only: Annotated[
+        str | None,
+        typer.Option(help="real: real photos and pure inpainting alone, some minutes.", metavar="real"),
+    ] = None,
     release: Release = None,
     no_release: Annotated[bool, typer.Option("--no-release", help="Measure the classical ways alone.")] = False,
     harm: Annotated[bool, typer.Option(help="Also measure photos with nothing wrong.")] = True,
@@ -66,6 +78,8 @@ def evaluate(
     """
     if protocol not in _PROTOCOLS:
         raise UsageError(f"--protocol {protocol}: expected {' or '.join(_PROTOCOLS)}")
+    if only is not None and only not in _PARTS:
+        raise UsageError(f"--only {only}: expected {' or '.join(_PARTS)}")
     settings = Settings.load(home, **given(release=release, device=device))
 
     from dataclasses import replace
@@ -74,7 +88,7 @@ def evaluate(
     from rich.progress import Progress
 
     from flows.evaluation.run import evaluate_release
-    from flows.evaluation.telling import result_table
+    from flows.evaluation.telling import result_tables
     from flows.release_store import release_without_catalogue
     from oldphoto_core.evaluation.comparison.release_methods import FolderRelease
     from oldphoto_core.evaluation.comparison.settings import ComparisonSettings
@@ -85,8 +99,9 @@ def evaluate(
         labelled = out / "marked"
 
     measured = ComparisonSettings.for_protocol(
-        protocol, photos, textures_dir=textures, old_dir=old, labelled_dir=labelled  # type: ignore[arg-type]
-    )
+        protocol, photos, textures_dir=textures, old_dir=old, labelled_dir=labelled,  # type: ignore[arg-type]
+        review_table=review, film_dir=film,
+    )  # fmt: skip
     measured = replace(
         measured,
         seed=seed,
@@ -96,6 +111,8 @@ def evaluate(
         prior_device=settings.device,
         baselines=tuple(TrainedFolder(folder) for folder in baseline or ()),
     )
+    if only == "real":
+        measured = measured.real_alone()
     card = None if no_release else release_without_catalogue(settings)
     choice = FolderRelease(card, settings.device) if card else None
     with Progress(console=Console(stderr=True), transient=True) as bars:
@@ -104,5 +121,5 @@ def evaluate(
             measured, out, release=choice, jobs=jobs,
             progress=lambda done, total: bars.update(bar, completed=done, total=total),
         )  # fmt: skip
-    Console(width=None if sys.stdout.isatty() else 120).print(result_table(found.summary))
+    Console(width=None if sys.stdout.isatty() else 120).print(*result_tables(found.summary))
     typer.echo(f"{found.rows} rows, {found.computed} of them computed now; the page: {found.page}")

@@ -13,6 +13,7 @@ from flows.cli.options import (
     EXIT_CODE_HELP,
     Device,
     Home,
+    Mending,
     Mode,
     Release,
     Strength,
@@ -45,12 +46,16 @@ def restore_file(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The photo; it is only read.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Where to write: .tif, .png or .jpg.")],
     mask: Annotated[Path | None, typer.Option(help="A mask of your own, white where damaged.")] = None,
-    mask_out: Annotated[Path | None, typer.Option(help="Where to write the mask that was used, .png.")] = None,
+    mask_out: Annotated[Path | None, typer.Option(help="Where to write the mask of what was mended, .png.")] = None,
+    found_out: Annotated[
+        Path | None, typer.Option(help="Where to write what the detector found, .png: white where it is sure.")
+    ] = None,
     uncertainty_out: Annotated[
         Path | None, typer.Option(help="Where to write the error to expect of each pixel, .png of 16 bits.")
     ] = None,
     mode: Mode = None,
     tone: Tone = None,
+    mending: Mending = None,
     strength: Strength = None,
     release: Release = None,
     device: Device = None,
@@ -61,18 +66,19 @@ def restore_file(
     """Restore one photo."""
     settings = Settings.load(
         home,
-        **given(mode=mode, tone=tone, strength=strength, release=release, device=device, tile_px=tile_px),
+        **given(
+            mode=mode, tone=tone, mending=mending, strength=strength, release=release, device=device, tile_px=tile_px
+        ),
     )
     extension = _extension(target)
     if settings.mode == "scratches" and extension == "jpg":
         raise UsageError("scratches mode keeps pixels bit for bit and JPEG cannot; write a .png or .tif")
     refuse_overwriting(target, reading=[source, mask], overwrite=overwrite)
-    if mask_out is not None:
-        require_png(mask_out)
-        refuse_overwriting(mask_out, reading=[source, mask, target], overwrite=overwrite)
-    if uncertainty_out is not None:
-        require_png(uncertainty_out)
-        refuse_overwriting(uncertainty_out, reading=[source, mask, target, mask_out], overwrite=overwrite)
+    besides = [source, mask, target]
+    for picture in filter(None, (mask_out, found_out, uncertainty_out)):
+        require_png(picture)
+        refuse_overwriting(picture, reading=besides, overwrite=overwrite)
+        besides.append(picture)
 
     from flows.derivatives import chunks_of, new_file, write_restored
     from flows.run_records import agent
@@ -98,7 +104,9 @@ def restore_file(
         restorer = restorer_of(settings)
         if uncertainty_out is not None:
             require_uncertainty(restorer.card)
-        wanted = Wanted(mode=settings.mode, strength=settings.strength, tone=settings.tone)
+        wanted = Wanted(
+            mode=settings.mode, strength=settings.strength, tone=settings.tone, mending=settings.mending
+        )
         result = restore_image(restorer, photo, wanted, mask=painted)
         files.callback(result.close)
         statement = DerivativeStatement(
@@ -107,6 +115,7 @@ def restore_file(
             weights_hash=restorer.card.weights_hash,
             mode=settings.mode,
             tone=settings.tone,
+            mending=settings.mending,
             strength=settings.strength,
             software=agent(),
             restored=not result.report.left_alone,
@@ -116,10 +125,11 @@ def restore_file(
         write_restored(made, result, photo, extension=extension, statement=statement)
         master.check_unchanged()
         write_atomically(target, chunks_of(made), overwrite=overwrite)
-        if mask_out is not None:
-            made_mask = files.enter_context(new_file())
-            write_mask_png(made_mask, result.mask)
-            write_atomically(mask_out, chunks_of(made_mask), overwrite=overwrite)
+        for path, codes in ((mask_out, result.mask), (found_out, result.found)):
+            if path is not None:
+                made_codes = files.enter_context(new_file())
+                write_mask_png(made_codes, codes)
+                write_atomically(path, chunks_of(made_codes), overwrite=overwrite)
         if uncertainty_out is not None:
             made_map = files.enter_context(new_file())
             device = restorer.device

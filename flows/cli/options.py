@@ -29,9 +29,17 @@ Mode = Annotated[
 Tone = Annotated[
     str | None,
     typer.Option(
-        help="correct fading and toning, or keep them: sepia may be original.",
+        help="correct fading and colour casts; neutral: make toned prints (sepia) grey too; keep: leave all as it is.",
         rich_help_panel=_HOW,
-        metavar="correct|keep",
+        metavar="correct|neutral|keep",
+    ),
+]
+Mending = Annotated[
+    str | None,
+    typer.Option(
+        help="sure: mend what leaves no doubt; normal: what is likely too; everything: lost pieces as well.",
+        rich_help_panel=_HOW,
+        metavar="sure|normal|everything",
     ),
 ]
 Strength = Annotated[

@@ -38,7 +38,9 @@ def plan_file(path: Path, settings: Settings) -> Iterator[Finding]:
         _, photo = open_photo(path, settings, files)
         yield Finding("photo", "ok", _photo(path, photo))
         restorer = restorer_of(settings)
-        wanted = Wanted(mode=settings.mode, strength=settings.strength, tone=settings.tone)
+        wanted = Wanted(
+            mode=settings.mode, strength=settings.strength, tone=settings.tone, mending=settings.mending
+        )
         pages = photo.pages or (photo,)
         plans = [plan_restoration(restorer, page, scale=restorer.scale_of(page.scan)) for page in pages]
         largest, page = max(zip(plans, pages, strict=True), key=lambda one: one[0].peak_bytes)
@@ -126,7 +128,7 @@ def disk_for(plan: RestorationPlan) -> Finding:
 
 
 def _seconds_to_write(restorer: Restorer, photo: OpenedImage, scale: int) -> float:
-    """Seconds a megapixel for the restored photo, mask and difference, measured on a piece."""
+    """Seconds a megapixel for the restored photo, difference, mask and what was found, measured on a piece."""
     import numpy as np
 
     from flows.derivatives import new_file
@@ -141,8 +143,9 @@ def _seconds_to_write(restorer: Restorer, photo: OpenedImage, scale: int) -> flo
         write_image(out, piece, format="tif" if photo.facts.format == "tiff" else "png")
     with new_file() as out:
         write_difference_png(out, piece, piece)
-    with new_file() as out:
-        write_mask_png(out, ArrayScan(np.zeros(piece.shape[:2], np.uint8)))
+    for _ in ("mask", "found"):
+        with new_file() as out:
+            write_mask_png(out, ArrayScan(np.zeros(piece.shape[:2], np.uint8)))
     return (time.perf_counter() - began) / (piece.shape[0] * piece.shape[1]) * 1e6
 
 

@@ -16,6 +16,7 @@ from flows.cli.train_options import (
     Batch,
     Compiled,
     Crop,
+    DetectorStart,
     Device,
     EvaluateEvery,
     Gpus,
@@ -47,7 +48,7 @@ train_app = typer.Typer(
     name="train",
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Train the networks: look, detector, vaes, translation, in this order and in one run folder; then release.",
+    help="Train the networks: look, detector, mender, vaes, translation, in one run folder; then release.",
     epilog="Example: oldphoto train detector --photos clean/ --textures texture/ --run runs/first --minutes 60",
 )
 
@@ -117,20 +118,23 @@ def detector(
     seed: Seed = 0,
     device: Device = "auto",
     resume: Resume = True,
-    start: Start = None,
+    start: DetectorStart = None,
     threads: Threads = None,
     gpus: Gpus = 1,
     compiled: Compiled = False,
     evaluate_every: EvaluateEvery = 250,
 ) -> None:
-    """Train the scratch detector: on synthetic damage, and on labelled real photos where there are any."""
+    """Train the scratch detector: on synthetic damage, and on real photos and film where there are any."""
     with reported():
         from oldphoto_core.training.detector import DetectorSettings
         from oldphoto_core.training.stages import train_detector
 
+        imagenet = start == "imagenet"
+        start = None if imagenet else start
         sizes = chosen_preset(preset, start, home)
         settings = changed(
-            DetectorSettings.for_preset(sizes), batch=batch, crop=crop, rate=lr, focal=focal, gamma=gamma, dice=dice,
+            DetectorSettings.for_preset(sizes), imagenet=imagenet, frozen_statistics=start is not None,
+            batch=batch, crop=crop, rate=lr, focal=focal, gamma=gamma, dice=dice,
             labelled_share=labelled_share, distil=distil, optimiser=optimiser,
         )  # fmt: skip
         options = run_options(
@@ -138,6 +142,42 @@ def detector(
             threads=threads, gpus=gpus, compiled=compiled, evaluate_every=evaluate_every,
         )  # fmt: skip
         print_result(train_detector(material(photos, None, textures, device, labelled), settings, options))
+
+
+@train_app.command(epilog="Example: oldphoto train mender --photos clean/ --textures texture/ --run runs/a")
+def mender(
+    photos: Photos,
+    run: Run = None,
+    home: Home = None,
+    textures: Textures = None,
+    preset: PresetName = None,
+    steps: Steps = None,
+    minutes: Minutes = None,
+    batch: Batch = None,
+    crop: Crop = None,
+    lr: Rate = None,
+    labelled: Labelled = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    resume: Resume = True,
+    start: Start = None,
+    threads: Threads = None,
+    gpus: Gpus = 1,
+    compiled: Compiled = False,
+    evaluate_every: EvaluateEvery = 250,
+) -> None:
+    """Train the mender, which adds what a smooth filling lacks inside the mask. Needs no other stage."""
+    with reported():
+        from oldphoto_core.training.mender import MenderSettings
+        from oldphoto_core.training.stages import train_mender
+
+        sizes = chosen_preset(preset, start, home)
+        settings = changed(MenderSettings(preset=sizes), batch=batch, crop=crop, rate=lr)
+        options = run_options(
+            "mender", run, start, home, steps=steps, minutes=minutes, seed=seed, resume=resume,
+            threads=threads, gpus=gpus, compiled=compiled, evaluate_every=evaluate_every,
+        )  # fmt: skip
+        print_result(train_mender(material(photos, None, textures, device, labelled), settings, options))
 
 
 @train_app.command(
@@ -236,6 +276,30 @@ def translation(
             threads=threads, gpus=gpus, compiled=compiled, evaluate_every=evaluate_every,
         )  # fmt: skip
         print_result(train_translation(material(photos, None, textures, device), settings, options))
+
+
+@train_app.command(
+    name="material",
+    epilog="Example: oldphoto train material real/ --old old/ --review review/REVIEW.csv --film film/",
+)
+def lay_down(
+    out: Annotated[Path, typer.Argument(help="Material folder to write, for --labelled.", show_default=False)],
+    old: Annotated[Path, typer.Option(help="Folder of the old photos that were reviewed.")],
+    review: Annotated[Path, typer.Option(help="Table of verdicts, with the judged probabilities in prob/ beside it.")],
+    film: Annotated[Path | None, typer.Option(help="Folder of film frames with masks of their dust.")] = None,
+) -> None:
+    """Lay reviewed photos and film frames down as a material folder for the detector.
+
+    The photos that we marked by hand, and the film that is kept for testing, stay out of training.
+    """
+    with reported():
+        from oldphoto_core.evaluation.hand_marks import marked_photos
+        from oldphoto_core.training.reviewed import KEPT_SEQUENCES, lay_material, read_reviews
+
+        kept = marked_photos(old)
+        reviews = read_reviews(review, old)
+        lay_material(out, reviews=reviews, film=film, kept_photos=kept, kept_sequences=KEPT_SEQUENCES)
+        typer.echo(f"{out}: {len(reviews)} verdicts read, {len(kept)} photos kept for testing")
 
 
 @train_app.command(epilog="Example: oldphoto train release runs/a releases/mine")

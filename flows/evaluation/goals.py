@@ -23,16 +23,17 @@ def goals_section(summary: Mapping[str, Any]) -> Iterator[PageSection]:
             rows.append((group, ()))
         verdict = verdict_of(goal)
         found = words.found(goal, _form(goal))
-        sign = ">" if goal["above"] else "≥"
-        needed = Cell(f"{sign} {goal['needed']:g}")
+        sign = "≤" if goal["at_most"] else ">" if goal["above"] else "≥"
+        needed = Cell(f"{sign} {goal['needed']:{'.2%' if goal['at_most'] else 'g'}}")
         interim = Cell("–" if goal["interim"] is None else f"{sign} {goal['interim']:g}")
         photos = Cell(str(goal["photos"]) if goal["photos"] else "–")
         cells = [Cell(verdict, mark=_MARKS[verdict]), found, needed, interim, photos]
         rows.append((goal["title"][0].upper() + goal["title"][1:], cells))
     headings = ["The release, with the mask that it finds", "", "found", "goal", "interim", "photos"]
     extent = (
-        "Damage of the second generator, which nothing was trained on. Interim: for weights that were trained without"
-        " a GPU. Whether each ingredient of the method earns its place is measured apart, by the ablation."
+        "Damage of the second generator, which nothing was trained on, and real photos. Interim: for weights that were"
+        " trained without a GPU. Whether each ingredient of the method earns its place is measured apart, by the"
+        " ablation."
     )
     yield PageSection("goals", "Goals", extent, tables=[PageTable(headings, rows)])
 
@@ -45,6 +46,9 @@ def verdict_of(goal: Mapping[str, Any]) -> str:
 
 
 def _form(goal: Mapping[str, Any]) -> str:
-    if goal["figure"] == "auc":
+    if goal["at_most"]:
+        return "{:.3%}"
+    if goal["figure"].startswith(("auc", "marked.", "film.")):
         return "{:.3f}"
-    return "{:+.2f}" if "_over_" in goal["figure"] or goal["figure"].endswith("_gain") else "{:.2f}"
+    signed = ("_over_", ".over.", "_gain")
+    return "{:+.2f}" if any(part in goal["figure"] for part in signed) else "{:.2f}"

@@ -9,6 +9,7 @@ from flows.evaluation import words
 from flows.evaluation.goals import goals_section
 from flows.evaluation.grids import picture_rows, real_rows
 from flows.evaluation.method_tables import RESTORED, few_section, methods_section, parts_section, table_at
+from flows.evaluation.real_photos import real_photos_section
 from oldphoto_core.evaluation.comparison.kinds import KINDS, LEVELS
 from oldphoto_core.evaluation.comparison.plots import kinds_plot, roc_plot
 from storage.reports.evaluation import Cell, EvaluationPage, PageSection, PageTable, Plot
@@ -37,7 +38,7 @@ _FILES = {
 def evaluation_page(summary: Summary, found: Comparison) -> EvaluationPage:
     """Gives the page of a summary, with the pictures that were kept."""
     sections = [
-        *goals_section(summary), *methods_section(summary), *few_section(summary, found),
+        *goals_section(summary), *real_photos_section(summary), *methods_section(summary), *few_section(summary, found),
         *_kinds(summary, found), *parts_section(summary, found), *_detection(summary), *_real(summary, found),
         *_harm(summary), *_behind(summary),
     ]  # fmt: skip
@@ -52,7 +53,9 @@ def evaluation_page(summary: Summary, found: Comparison) -> EvaluationPage:
 
 
 def _verdict(summary: Summary) -> str:
-    table = table_at(summary, "second", "mixed", "drawn") or summary["paired"][0]
+    table = table_at(summary, "second", "mixed", "drawn") or next(iter(summary["paired"]), None)
+    if table is None:
+        return f"Real photos and pure inpainting alone. {_goals_met(summary)}"
     ours = table["methods"].get(RESTORED)
     if ours is None:
         return f"The classical ways on {table['photos']} held-out photos; no release was measured."
@@ -63,21 +66,24 @@ def _verdict(summary: Summary) -> str:
             f"; tone-aligned, {words.sentence(over)} against the best classical way, which is given the true mask"
             " while the release must find its own"
         )
+    return f"{said}. {_goals_met(summary)}"
+
+
+def _goals_met(summary: Summary) -> str:
     measured = [goal for goal in summary["goals"] if goal["met"] is not None]
     met = sum(goal["met"] for goal in measured)
     interim = [goal["interim_met"] for goal in measured if goal["interim_met"] is not None]
-    return (
-        f"{said}. {met} of the {len(measured)} goals that were measured are met, and {sum(interim)} of the"
-        f" {len(interim)} interim ones."
-    )
+    said = f", and {sum(interim)} of the {len(interim)} interim ones" if interim else ""
+    return f"{met} of the {len(measured)} goals that were measured are met{said}."
 
 
 def _facts(summary: Summary) -> dict[str, str]:
     settings = summary["settings"]
     size = f"{settings['side_px']} px squares" if settings["side_px"] else "whole"
+    mixed = f"{settings['drawn_count']} mixed, {settings['kind_count']} a kind and severity; {size}"
     return {
         "Protocol": summary["protocol"],
-        "Photos": f"{settings['drawn_count']} mixed, {settings['kind_count']} a kind and severity; {size}",
+        "Photos": mixed if summary["paired"] else "no damage of ours",
         "Textures": f"{len(summary['textures'])} held out" if summary["textures"] else "drawn",
         "Real photos": f"{len(summary['old_photos'])}",
         "Faces, words": f"{len(summary['faces_photos'])} photos with faces, {settings['text_count']} with words",
@@ -109,7 +115,7 @@ def _tiles(summary: Summary) -> Iterator[tuple[str, str, Literal["restored", "fa
 
 def _notes(summary: Summary) -> Iterator[str]:
     count = min(summary["settings"]["drawn_count"], len(summary["photos"]))
-    if count < SMALL:
+    if summary["paired"] and count < SMALL:
         yield (
             f"A small count: {count} photos of mixed damage. Intervals are wide, and of few photos they are too narrow;"
             " figures to quote come from the protocol default."

@@ -76,7 +76,7 @@ def _export(settings: Settings, suggestion: Suggestion, folder: Path) -> dict[st
     name = f"{_plain(suggestion.source_key)}.{suggestion.photo_sha256}.png"
     url = settings.derivatives_url
     store = ObjectStore(url, settings.store_options(url, "derivatives"))
-    detected = store.read_bytes(suggestion.mask_key)
+    detected = store.read_bytes(suggestion.found_key)
     source = SourceStore(suggestion.source_url, settings.store_options(suggestion.source_url))
     with ExitStack() as files:
         whole = files.enter_context(source.open_whole(suggestion.source_key))
@@ -84,7 +84,7 @@ def _export(settings: Settings, suggestion: Suggestion, folder: Path) -> dict[st
             raise ObjectStoreError("changed since it was registered; run `oldphoto ingest` again")
         limits = DecodeLimits(max_pixels=round(settings.max_megapixels * 1e6))
         image = files.enter_context(open_image(whole.file, suggestion.source_key, limits, hashed=False))
-        codes = read_mask_codes(detected, image.scan.shape, suggestion.mask_key)
+        codes = read_mask_codes(detected, image.scan.shape, suggestion.found_key)
         mask = (codes >= _MARKED_FROM).astype(np.uint8) * np.uint8(255)
         out = io.BytesIO()
         write_png(out, eight_bits_of(image.scan), icc_profile=image.icc_profile)

@@ -1,9 +1,9 @@
 """Photos most worth labelling: where the detector is unsure, and no two alike.
 
-How unsure it is comes from the mask of the latest restoration, 8 bits of probability p. Two things count: the mean of
-4 p (1 - p), where 1 is a coin's toss, over the most doubtful hundredth of the photo, since a scratch covers little of
-one; and the share of pixels near the threshold, 0.2 to 0.8. Photos that look alike teach the same twice: each next one
-is doubtful and far from those taken, by the distance of perceptual hashes.
+How unsure it is comes from what it found for the latest restoration, 8 bits of probability p. Two things count: the
+mean of 4 p (1 - p), where 1 is a coin's toss, over the most doubtful hundredth of the photo, since a scratch covers
+little of one; and the share of pixels near the threshold, 0.2 to 0.8. Photos that look alike teach the same twice:
+each next one is doubtful and far from those taken, by the distance of perceptual hashes.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Suggestion:
         doubt: mean of 4 p (1 - p) over the most doubtful hundredth of the pixels.
         near_threshold: share of the pixels with a probability of 0.2 to 0.8.
         distance: bits of 64 in which its perceptual hash differs from the nearest suggested before; None for the first.
+        found_key: what the detector found, in the derivatives store.
         why: in words.
     """
 
@@ -55,7 +56,7 @@ class Suggestion:
     near_threshold: float
     mask_coverage: float | None
     distance: int | None
-    mask_key: str
+    found_key: str
     why: str
 
 
@@ -87,7 +88,7 @@ def suggest(
     progress().begin("Looking at masks", len(photos))
     for photo in photos:
         try:
-            doubt, near = doubt_of(store.read_bytes(photo.mask_key))
+            doubt, near = doubt_of(store.read_bytes(photo.found_key))
             doubtful.append(_Doubtful(photo, doubt, near, _hash(photo.perceptual_hash)))
         except (ObjectStoreError, CoreError) as error:
             problems.append((photo.source_key, str(error)))
@@ -95,13 +96,13 @@ def suggest(
     return _spread(doubtful, count), problems
 
 
-def doubt_of(mask_png: bytes) -> tuple[float, float]:
-    """Gives how unsure a detector was, by its mask: (doubt, share near the threshold), each 0 to 1."""
+def doubt_of(found_png: bytes) -> tuple[float, float]:
+    """Gives how unsure a detector was, by what it found: (doubt, share near the threshold), each 0 to 1."""
     import cv2
 
     from oldphoto_core.errors import ConfigError
 
-    codes = cv2.imdecode(np.frombuffer(mask_png, np.uint8), cv2.IMREAD_GRAYSCALE)
+    codes = cv2.imdecode(np.frombuffer(found_png, np.uint8), cv2.IMREAD_GRAYSCALE)
     if codes is None:
         raise ConfigError("the mask is no picture any more; run `oldphoto audit`")
     scale = _LOOKED_AT_PX / max(codes.shape)
@@ -154,5 +155,5 @@ def _suggestion(one: _Doubtful, distance: int | None) -> Suggestion:
     return Suggestion(
         photo_sha256=photo.photo_sha256, source_url=photo.source_url, source_key=photo.source_key,
         score=round(_score(one, distance), 6), doubt=round(one.doubt, 6), near_threshold=round(one.near, 6),
-        mask_coverage=photo.mask_coverage, distance=distance, mask_key=photo.mask_key, why=why,
+        mask_coverage=photo.mask_coverage, distance=distance, found_key=photo.found_key, why=why,
     )  # fmt: skip

@@ -21,6 +21,8 @@ from sqlalchemy import (
 from storage.catalog.columns import BigId, day, metadata, one_of, reference, row_id
 
 STATES = ("open", "held", "withdrawn")
+TONES = ("correct", "neutral", "keep")
+MENDINGS = ("sure", "normal", "everything")
 
 NEAR_UNCHECKED = text("near_checked_at IS NULL")
 """Photos that were not compared with the others yet; an index of their own, since they are few."""
@@ -44,9 +46,11 @@ collection = Table(
     Column("state_by", Text),
     Column("state_reason", Text),
     Column("state_at", Text),
+    Column("mending", Text, nullable=False, server_default="normal"),
     day("created_at"),
     one_of("mode", ("full", "scratches")),
-    one_of("tone", ("correct", "keep")),
+    one_of("tone", TONES),
+    one_of("mending", MENDINGS),
     one_of("state", STATES),
     CheckConstraint("state = 'open' OR (state_by IS NOT NULL AND state_reason IS NOT NULL)", name="state_explained"),
     CheckConstraint("is_recursive IN (0, 1)", name="is_recursive"),

@@ -21,7 +21,7 @@ from storage.catalog.tables import collection, event, photo, restoration, run, s
 from storage.records import EventRecord, SourceEntry
 
 _DONE = ("restored", "unchanged")
-_HASHED = ("restored", "mask", "difference", "preview")
+_HASHED = ("restored", "mask", "found", "difference", "preview")
 
 
 @dataclass(frozen=True, kw_only=True)

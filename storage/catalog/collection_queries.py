@@ -53,6 +53,7 @@ def upsert_collection(connection: Connection, record: CollectionRecord) -> int:
         "ignore_patterns": json_text(record.ignore_patterns),
         "mode": record.mode,
         "tone": record.tone,
+        "mending": record.mending,
         "strength": record.strength,
         "output_format": record.output_format,
     }
@@ -96,6 +97,7 @@ def collections(connection: Connection) -> list[KnownCollection]:
                 ignore_patterns=tuple(json.loads(row.ignore_patterns)),
                 mode=row.mode,
                 tone=row.tone,
+                mending=row.mending,
                 strength=row.strength,
                 output_format=row.output_format,
             ),

@@ -57,7 +57,7 @@ def _take_up(connection: Connection, photo_id: int) -> None:
     fits = r.mask_source == "detected"
     if mask is not None:
         fits = sa.and_(r.mask_source == "label", r.mask_joined == 1, r.supplied_mask_sha256 == mask)
-    alike = (r.release, r.mode, r.tone, r.strength, r.pixel_version)
+    alike = (r.release, r.mode, r.tone, r.mending, r.strength, r.pixel_version)
     latest = connection.execute(
         sa.select(r.id, latest_at(r).label("at"), *alike).where(done).order_by(*latest_first(r)).limit(1)
     ).first()

@@ -20,7 +20,8 @@ class Unlabelled:
 
     Attributes:
         source_url, source_key: of its first registered object.
-        mask_key: what the detector found, in the derivatives store.
+        found_key, found_sha256: what the detector found, in the derivatives store: the restoration's `found.png`, or
+            the `mask.png` of one that was made before there was such a file.
     """
 
     photo_id: int
@@ -30,8 +31,8 @@ class Unlabelled:
     height: int
     width: int
     release: str
-    mask_key: str
-    mask_sha256: str
+    found_key: str
+    found_sha256: str
     mask_coverage: float | None
     preview_key: str | None
     perceptual_hash: str | None
@@ -82,8 +83,10 @@ def unlabelled(connection: Connection, *, after_id: int, limit: int) -> list[Unl
     statement = (
         sa.select(
             p.id.label("photo_id"), p.sha256.label("photo_sha256"), collection.c.url.label("source_url"),
-            o.key.label("source_key"), p.height, p.width, r.release, r.mask_key, r.mask_sha256, r.mask_coverage,
-            r.preview_key, p.perceptual_hash,
+            o.key.label("source_key"), p.height, p.width, r.release,
+            sa.func.coalesce(r.found_key, r.mask_key).label("found_key"),
+            sa.func.coalesce(r.found_sha256, r.mask_sha256).label("found_sha256"), r.mask_coverage, r.preview_key,
+            p.perceptual_hash,
         )
         .select_from(
             photo.join(source_object, o.id == first.correlate(photo).scalar_subquery())

@@ -20,7 +20,8 @@ from storage.records import RunRecord
 from storage.reports.model import QuarantinedFile, ReportPhoto, RunReport
 
 CHANGEABLE = (
-    "collection_id", "release", "mode", "tone", "strength", "flow_run_id", "machine", "title", "source_url"
+    "collection_id", "release", "mode", "tone", "mending", "strength", "flow_run_id", "machine", "title",
+    "source_url",
 )  # fmt: skip
 
 
@@ -31,8 +32,9 @@ def start_run(connection: Connection, record: RunRecord) -> None:
     statement = insert(connection, run).values(
         id=record.run_id, number=number, kind=record.kind, title=record.title, source_url=record.source_url,
         collection_id=record.collection_id, release=record.release, mode=record.mode, tone=record.tone,
-        strength=record.strength, flow_run_id=record.flow_run_id, machine=json_text(record.machine), status="running",
-        totals=json_text(record.totals), started_at=record.started_at or utc_now(),
+        mending=record.mending, strength=record.strength, flow_run_id=record.flow_run_id,
+        machine=json_text(record.machine), status="running", totals=json_text(record.totals),
+        started_at=record.started_at or utc_now(),
     )  # fmt: skip
     connection.execute(statement.on_conflict_do_nothing(index_elements=["id"]))
 
@@ -98,6 +100,7 @@ def run_report(connection: Connection, run_id: str) -> RunReport:
         release=record.release,
         mode=record.mode,
         tone=record.tone,
+        mending=record.mending,
         strength=record.strength,
         totals=totals,
         photos=tuple(photos),

@@ -16,7 +16,7 @@ from storage.urls import masked_url
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest revision; a test holds it equal to the scripts. An up-to-date catalogue opens without loading Alembic."""
 
 _LOCK = 0x6F6C6470

@@ -49,8 +49,8 @@ VIEW_WORDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
             **_restoration("outcome", "error", "tries", "set_aside_at", "release", "weights_hash"),
             "release_status": "Status of that release today: candidate, active or retired.",
             **_restoration(
-                "work_hash", "mode", "tone", "strength", "mask_source", "supplied_mask_sha256", "mask_joined",
-                "output_format", "pixel_version",
+                "work_hash", "mode", "tone", "mending", "strength", "mask_source", "supplied_mask_sha256",
+                "mask_joined", "output_format", "pixel_version",
             ),
             **_PHOTO,
             "icc_profile_name": ARCHIVE_WORDS["photo"][1]["icc_profile_name"],
@@ -58,8 +58,8 @@ VIEW_WORDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
             **_restoration(
                 "mask_coverage", "change_outside_mask", "mean_change", *FIDELITY, "seconds", "megapixels", "device",
                 "precision", "code_version", "restored_key", "restored_sha256", "mask_key", "mask_sha256",
-                "difference_key", "preview_key", "provenance_key", "run_id", "flow_run_id", "needs_review",
-                "review_reasons",
+                "found_key", "found_sha256", "difference_key", "preview_key", "provenance_key", "run_id",
+                "flow_run_id", "needs_review", "review_reasons",
             ),
             "latest_verdict": _VERDICT,
             **_restoration("finished_at", "taken_up_at", "deleted_at", "day"),
@@ -79,9 +79,9 @@ VIEW_WORDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
             **{
                 name: _of_latest(name)
                 for name in (
-                    "release", "work_hash", "mode", "tone", "strength", "mask_source", "supplied_mask_sha256",
-                    "mask_joined", "mask_coverage", "change_outside_mask", "mean_change", "restored_key",
-                    "restored_sha256", "preview_key", "needs_review", "review_reasons",
+                    "release", "work_hash", "mode", "tone", "mending", "strength", "mask_source",
+                    "supplied_mask_sha256", "mask_joined", "mask_coverage", "change_outside_mask", "mean_change",
+                    "restored_key", "restored_sha256", "preview_key", "needs_review", "review_reasons",
                 )
             },
             "latest_verdict": _VERDICT,

@@ -16,6 +16,7 @@ from sqlalchemy import (
     text,
 )
 
+from storage.catalog.archive_tables import MENDINGS, TONES
 from storage.catalog.columns import day, metadata, one_of, reference, row_id
 from storage.records import FIDELITY
 
@@ -37,6 +38,7 @@ run = Table(
     Column("totals", Text, nullable=False),
     Column("started_at", Text, nullable=False),
     Column("finished_at", Text),
+    Column("mending", Text),
     day("started_at"),
     Index("ix_run_number", "number"),
     one_of("status", ("running", "finished", "failed")),
@@ -108,6 +110,9 @@ restoration = Table(
     Column("review_reasons", Text),
     Column("taken_up_at", Text),
     Column("mask_joined", Integer, nullable=False, server_default=text("0")),
+    Column("mending", Text, nullable=False, server_default="normal"),
+    Column("found_key", Text),
+    Column("found_sha256", Text),
     day("finished_at"),
     UniqueConstraint("photo_id", "work_hash"),
     Index("ix_restoration_set_aside", "photo_id", "work_hash",
@@ -121,7 +126,8 @@ restoration = Table(
     Index("ix_restoration_release", "release", "finished_at", "id", "outcome"),
     one_of("outcome", ("restored", "unchanged", "failed")),
     one_of("mode", ("full", "scratches")),
-    one_of("tone", ("correct", "keep")),
+    one_of("tone", TONES),
+    one_of("mending", MENDINGS),
     one_of("mask_source", ("detected", "supplied", "label")),
     CheckConstraint("strength >= 0 AND strength <= 1", name="strength"),
     CheckConstraint("length(work_hash) = 64", name="work_hash"),

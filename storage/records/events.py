@@ -83,6 +83,7 @@ class RunRecord:
     release: str | None = None
     mode: str | None = None
     tone: str | None = None
+    mending: str | None = None
     strength: float | None = None
     flow_run_id: str | None = None
     machine: Mapping[str, Any] = field(default_factory=dict)

@@ -40,6 +40,7 @@ class RestorationRecord:
     outcome: Outcome
     mode: str = "full"
     tone: str = "correct"
+    mending: str = "normal"
     strength: float = 1.0
     mask_source: MaskSource = "detected"
     supplied_mask_sha256: str | None = None
@@ -51,6 +52,8 @@ class RestorationRecord:
     restored_sha256: str | None = None
     mask_key: str | None = None
     mask_sha256: str | None = None
+    found_key: str | None = None
+    found_sha256: str | None = None
     difference_key: str | None = None
     difference_sha256: str | None = None
     preview_key: str | None = None
@@ -98,6 +101,7 @@ class RestorationRow:
     work_hash: str
     mode: str
     tone: str
+    mending: str
     strength: float
     mask_source: MaskSource
     output_format: str | None

@@ -32,6 +32,7 @@ class CollectionRecord:
     ignore_patterns: tuple[str, ...] = ()
     mode: str = "full"
     tone: str = "correct"
+    mending: str = "normal"
     strength: float = 1.0
     output_format: str = "auto"
 

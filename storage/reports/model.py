@@ -33,7 +33,7 @@ class ReportPhoto:
     preview_key: str | None = None
     """Key of the restoration's `preview.jpg` below the derivatives' URL."""
     mask_key: str | None = None
-    """Key of the restoration's `mask.png` (white or > 0 where damaged) below the derivatives' URL."""
+    """Key of the restoration's `mask.png` (0 where nothing was mended) below the derivatives' URL."""
     before_preview_key: str | None = None
     """Key of a ready JPEG of the master below the derivatives' URL; without it the `before_image` callable is asked."""
     mask_coverage: float | None = None
@@ -87,6 +87,7 @@ class RunReport:
     release: str | None = None
     mode: str | None = None
     tone: str | None = None
+    mending: str | None = None
     strength: float | None = None
     totals: Mapping[str, int] = field(default_factory=dict)
     """Counts by the names in `TOTALS`."""

@@ -28,7 +28,8 @@ REVIEWS = {NEEDS_REVIEW: "Needs review", "accepted": "Accepted", "rejected": "Re
 """What a person has to say, or said, of a restoration."""
 
 _MODES = {"full": "Full restoration", "scratches": "Scratches only, every other pixel kept"}
-_TONES = {"correct": "Corrected", "keep": "Kept as it is"}
+_TONES = {"correct": "Corrected", "neutral": "Corrected, toned prints to grey", "keep": "Kept as it is"}
+_MENDINGS = {"sure": "What leaves no doubt", "normal": "What is likely too", "everything": "Everything found"}
 _MASKS = {"detected": "detected", "supplied": "supplied by hand", "label": "painted by a person, and detected"}
 _SMALLEST_SHOWN_PX, _LARGEST_SHOWN_PX = 480, 720
 
@@ -146,6 +147,8 @@ def head_facts(report: RunReport) -> list[Fact]:
         facts.append(Fact("Mode", _MODES.get(report.mode, report.mode)))
     if report.tone:
         facts.append(Fact("Tone", _TONES.get(report.tone, report.tone)))
+    if report.mending:
+        facts.append(Fact("Mended", _MENDINGS.get(report.mending, report.mending)))
     if report.strength is not None and report.strength != 1:
         facts.append(Fact("Strength", wording.percent(report.strength)))
     started, finished = wording.as_utc(report.started_at), wording.as_utc(report.finished_at)

@@ -199,18 +199,19 @@ def _restoration(
     done, result = _work_hash(parameters), sha(f"restored {id_}")
     is_failed = number % (200 if which else 100) == 8
     outcome = "failed" if is_failed else "unchanged" if number % 40 == 9 else "restored"
-    names: tuple[str | None, ...] = (None,) * 9
+    names: tuple[str | None, ...] = (None,) * 11
     if not is_failed:
         prefix = derivative_prefix(
             photo_sha256(number), release=RELEASES[which], work_hash=done, restored_sha256=result
         )
         keys = derivative_keys(prefix, "tif")
-        names = (keys.restored, result, keys.mask, sha(f"made {id_}"), keys.difference, sha(f"d {id_}"), keys.preview,
-                 sha(f"p {id_}"), keys.provenance)  # fmt: skip
+        names = (keys.restored, result, keys.mask, sha(f"made {id_}"), keys.found, sha(f"f {id_}"), keys.difference,
+                 sha(f"d {id_}"), keys.preview, sha(f"p {id_}"), keys.provenance)  # fmt: skip
     night = number // NIGHT
     return (id_, number + 1, done, RELEASES[which], parameters.weights_hash, parameters.mode, "correct",
-            parameters.strength, "label" if mask else "detected", mask, int(parameters.mask_joined), "tif", 1, outcome,
-            "out of memory" if is_failed else None, *names, number % 997 / 9970, 0.02, 0.03,
+            parameters.mending, parameters.strength, "label" if mask else "detected", mask,
+            int(parameters.mask_joined), "tif", 1, outcome, "out of memory" if is_failed else None, *names,
+            number % 997 / 9970, 0.02, 0.03,
             '{"tiles": 12, "scale": 2.0, "damage": "scratches"}', 1.5, 12.0, "cpu", "float32", "0.1.0",
             f"run-{year}-{night:04}", _at(night, 23, number % NIGHT, year))  # fmt: skip
 
@@ -275,10 +276,10 @@ def _events(archive: Archive) -> Rows:
                f"run-2025-{start // NIGHT:04}", None)  # fmt: skip
     for row in _sampled(archive):
         id_ += 1
-        is_failed = row[12] == "failed"
-        detail = f'{{"outcome": "{row[12]}", "release": "{row[3]}", "work_hash": "{row[2]}"}}'
+        is_failed = row[14] == "failed"
+        detail = f'{{"outcome": "{row[14]}", "release": "{row[3]}", "work_hash": "{row[2]}"}}'
         uid = f"restoration/{photo_sha256(row[1] - 1)}/{row[2]}/{row[-2]}"
-        yield (id_, uid, "restoration", row[-1], 1, "failure" if is_failed else "success", detail, row[-2], row[13])
+        yield (id_, uid, "restoration", row[-1], 1, "failure" if is_failed else "success", detail, row[-2], row[15])
 
 
 def _event_objects(archive: Archive) -> Rows:
@@ -292,8 +293,8 @@ def _event_objects(archive: Archive) -> Rows:
     for row in _sampled(archive):
         id_ += 1
         yield id_, "photo", photo_sha256(row[1] - 1), "source"
-        if row[14] is not None:
-            yield id_, "derivative", row[14], "outcome"
+        if row[16] is not None:
+            yield id_, "derivative", row[16], "outcome"
 
 
 def _sampled(archive: Archive) -> Rows:
@@ -314,11 +315,11 @@ _TABLES = (
     ("source_object", "id collection_id key photo_id status reason detail size_bytes modified_at etag version_id "
                       "first_seen_at last_seen_at listing_id", _objects),
     ("label", "id photo_id mask_key mask_sha256 author tool coverage labelled_at", _labels),
-    ("restoration", "id photo_id work_hash release weights_hash mode tone strength mask_source supplied_mask_sha256 "
-                    "mask_joined output_format pixel_version outcome error restored_key restored_sha256 mask_key "
-                    "mask_sha256 difference_key difference_sha256 preview_key preview_sha256 provenance_key "
-                    "mask_coverage change_outside_mask mean_change report seconds megapixels device precision "
-                    "code_version run_id finished_at", _restorations),
+    ("restoration", "id photo_id work_hash release weights_hash mode tone mending strength mask_source "
+                    "supplied_mask_sha256 mask_joined output_format pixel_version outcome error restored_key "
+                    "restored_sha256 mask_key mask_sha256 found_key found_sha256 difference_key difference_sha256 "
+                    "preview_key preview_sha256 provenance_key mask_coverage change_outside_mask mean_change report "
+                    "seconds megapixels device precision code_version run_id finished_at", _restorations),
     ("dataset_snapshot", "id sha256 manifest_key photo_count label_count created_at", _snapshots),
     ("dataset_snapshot_label", "snapshot_id label_id", _snapshot_labels),
     ("training_run", "id stage configuration snapshot_id status metrics started_at finished_at", _training_runs),

@@ -83,19 +83,22 @@ class NullRestorer:
     photos_at_once: int = 1
 
     def restore_scan(self, scan: Scan, wanted: Wanted, **others: Any) -> ScanResult:
-        """The photo (H, W) or (H, W, 3), read whole, and an empty mask (H, W)."""
+        """The photo (H, W) or (H, W, 3), read whole, and an empty mask (H, W): nothing was found."""
         from oldphoto_core.restoration.scan_result import ScanResult
         from oldphoto_core.scan import ArrayScan
 
         time.sleep(self.model_s)
         changed = scan.rows(0, scan.shape[0]).copy()
         changed[0, 0] ^= 1
-        report = null_report(self.model_s, mode=wanted.mode, tone=wanted.tone, strength=wanted.strength)
-        return ScanResult(ArrayScan(changed), ArrayScan(np.zeros(scan.shape[:2], np.uint8)), report)
+        report = null_report(
+            self.model_s, mode=wanted.mode, tone=wanted.tone, strength=wanted.strength, mending=wanted.mending
+        )
+        nothing = ArrayScan(np.zeros(scan.shape[:2], np.uint8))
+        return ScanResult(image=ArrayScan(changed), mask=nothing, found=nothing, report=report)
 
 
 def null_report(seconds: float, **choices: Any) -> RestorationReport:
-    """What is told of a photo that nothing was done to; `choices`: mode, tone and strength."""
+    """What is told of a photo that nothing was done to; `choices`: mode, tone, strength and mending."""
     return RestorationReport(
         seconds=seconds, device=DEVICES["model"], precision="float32", tiles=1, mask_coverage=0.0,
         change_outside_mask=0.0, mean_change=0.0, left_alone=False, monochrome="no", **choices,
@@ -124,11 +127,12 @@ def null_record(job: RestoreJob, work: PhotoWork) -> RestorationRecord:
     digest = hashlib.sha256(work.photo_sha256.encode()).hexdigest()
     prefix = derivative_prefix(work.photo_sha256, release=job.release, work_hash=work.work_hash, restored_sha256=digest)
     keys = derivative_keys(prefix, "png")
-    report = null_report(0.0, mode="full", tone="correct", strength=1.0)
+    report = null_report(0.0, mode="full", tone="correct", strength=1.0, mending="normal")
     return replace(
         failure(job, work, ""),
         outcome="restored", error=None, output_format="png",
         restored_key=keys.restored, restored_sha256=digest, mask_key=keys.mask, mask_sha256=digest,
+        found_key=keys.found, found_sha256=digest,
         difference_key=keys.difference, difference_sha256=digest, preview_key=keys.preview, preview_sha256=digest,
         provenance_key=keys.provenance, mask_coverage=0.0, change_outside_mask=0.0, mean_change=0.0,
         report=report.as_dict(), seconds=0.0, megapixels=work.height * work.width / 1e6, device=DEVICES["work"],

@@ -37,11 +37,15 @@ def _toy_release(release_folder: Path, tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_file_is_restored_beside_its_master(photo: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     before = photo.read_bytes()
-    target, mask = tmp_path / "out/restored.tif", tmp_path / "mask.png"
-    assert run_command(["restore-file", str(photo), str(target), "--mask-out", str(mask)]) == 0
-    with Image.open(target) as restored, Image.open(mask) as found:
-        assert restored.size == found.size == (96, 72)
-        assert (restored.mode, found.mode) == ("RGB", "L")
+    target, mask, seen = tmp_path / "out/restored.tif", tmp_path / "mask.png", tmp_path / "found.png"
+    arguments = ["restore-file", str(photo), str(target), "--mask-out", str(mask), "--found-out", str(seen)]
+    assert run_command([*arguments[:-1], str(mask)]) == 2, "two pictures cannot be one file"
+    assert run_command([*arguments, "--mending", "all"]) == 2
+    capfd.readouterr()
+    assert run_command([*arguments, "--mending", "sure"]) == 0
+    with Image.open(target) as restored, Image.open(mask) as mended, Image.open(seen) as found:
+        assert restored.size == mended.size == found.size == (96, 72)
+        assert (restored.mode, mended.mode, found.mode) == ("RGB", "L", "L")
     assert photo.read_bytes() == before
     assert str(target) in capfd.readouterr().out
     assert not (tmp_path / "home").exists()
@@ -208,14 +212,14 @@ def test_a_large_tiled_tiff_comes_back_in_tiles(
 
 
 def test_recto_and_verso_are_restored_page_by_page(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    scan, target, mask = tmp_path / "print.tif", tmp_path / "restored.tif", tmp_path / "mask.png"
+    scan, target, mask = tmp_path / "print.tif", tmp_path / "restored.tif", tmp_path / "seen.png"
     recto, verso = deep_picture(72, 96), picture(2, height=64, width=120)
     with tifffile.TiffWriter(scan) as writer:
         how = {"photometric": "rgb", "metadata": None}
         writer.write(recto, iccprofile=icc.adobe_rgb(), resolution=(600, 600), description="recto", **how)
         writer.write(verso, resolution=(300, 300), description="verso", **how)
     packaged = ["--release", "default"]
-    assert run_command(["restore-file", str(scan), str(target), "--mask-out", str(mask), *packaged]) == 0
+    assert run_command(["restore-file", str(scan), str(target), "--found-out", str(mask), *packaged]) == 0
     with open_image(target.open("rb"), "restored.tif") as restored:
         first, second = restored.pages
         assert [(page.scan.shape, page.scan.dtype) for page in (first, second)] == [

@@ -96,15 +96,16 @@ def test_the_first_run_restores_every_photo_and_the_second_does_nothing(night: N
 
 
 def test_the_derivatives_are_those_of_the_catalogue_and_none_besides(night: Night, rclone: S3Server) -> None:
-    """Five objects a restoration, whose bytes have the hashes that PostgreSQL holds."""
+    """Six objects a restoration, whose bytes have the hashes that PostgreSQL holds."""
     url = night.environment["OLDPHOTO_DERIVATIVES_URL"]
-    rows = ask(night, "SELECT restored_key, restored_sha256, mask_key, mask_sha256 FROM restoration_history")
+    columns = "restored_key, restored_sha256, mask_key, mask_sha256, found_key, found_sha256"
+    rows = ask(night, f"SELECT {columns} FROM restoration_history")
     assert len(rows) == 5
     store = rclone.store(url)
-    for restored_key, restored_sha256, mask_key, mask_sha256 in rows:
-        for key, sha256 in ((restored_key, restored_sha256), (mask_key, mask_sha256)):
+    for row in rows:
+        for key, sha256 in zip(row[::2], row[1::2], strict=True):
             assert hashlib.sha256(store.read_bytes(key)).hexdigest() == sha256
-    assert len(list(store.list())) == 25
+    assert len(list(store.list())) == 30
 
 
 def test_the_server_was_tried_once_for_conditional_writes(night: Night, rclone: S3Server) -> None:

@@ -152,6 +152,8 @@ def test_doctor_finds_an_altered_release(
         (["ru"], 2, "see `oldphoto --help`"),
         (["run", "/", "--strength", "2"], 2, "strength"),
         (["run", "/", "--mode", "scratch"], 2, "mode"),
+        (["run", "/", "--tone", "sepia"], 2, "tone"),
+        (["run", "/", "--mending", "all"], 2, "mending"),
         (["run", "/", "--release", "nosuch"], 1, "no release 'nosuch'"),
         (["sql", "SELECT 1"], 1, "oldphoto ingest"),
         (["report"], 1, "no catalogue"),

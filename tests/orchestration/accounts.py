@@ -27,7 +27,7 @@ SELECT p.sha256, COUNT(e.id) FROM photo p
   LEFT JOIN event e ON e.id = o.event_id AND e.type = 'restoration' AND e.outcome = 'success'
  GROUP BY p.sha256
 """
-RECORDED = "SELECT restored_key, mask_key, difference_key, preview_key, provenance_key FROM restoration"
+RECORDED = "SELECT restored_key, mask_key, found_key, difference_key, preview_key, provenance_key FROM restoration"
 
 
 def catalogue_at(place: str | Path) -> Ask:

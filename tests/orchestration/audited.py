@@ -17,8 +17,8 @@ from storage.queries import read_only_query
 from storage.urls import canonical_url
 from tests.orchestration.archives import make_photos
 
-PHOTOS = 5
-FILES = 5
+PHOTOS = 6
+FILES = 6
 """Of a restoration."""
 
 

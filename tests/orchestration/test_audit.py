@@ -36,7 +36,7 @@ def test_all_that_is_sound_is_counted_and_recorded(audited: Archive) -> None:
 
 def test_damaged_derivatives_are_kept_aside_and_made_again(audited: Archive) -> None:
     """Whichever file it is; and nothing is simply lost: somebody may have edited it on purpose."""
-    names = ("restored", "mask", "difference", "preview", "provenance")
+    names = ("restored", "mask", "found", "difference", "preview", "provenance")
     paths = [audited.derivative(name, f"photo-00{number}.png") for number, name in enumerate(names)]
     sound = [path.read_bytes() for path in paths]
     for path in paths[:-1]:

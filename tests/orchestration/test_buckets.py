@@ -54,7 +54,7 @@ def test_a_bucket_is_restored_into_a_bucket(
     assert (made.restored + made.unchanged, made.failed, summary.exit_code()) == (2, (), 3)
     keys = [entry.key for entry in ObjectStore("s3://restored/all", s3).list()]
     assert sorted(key.rsplit("/", 1)[1] for key in keys) == sorted(
-        2 * ["difference.png", "mask.png", "preview.jpg", "provenance.json", "restored.png"]
+        2 * ["difference.png", "found.png", "mask.png", "preview.jpg", "provenance.json", "restored.png"]
     )
     assert sorted(path.name for path in (home / "browse").iterdir()) == ["photo-000.png.png", "photo-001.png.png"]
     assert not (home / "derivatives").exists()

@@ -38,7 +38,7 @@ def small_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
     def small(*given: object, **named: object) -> ComparisonSettings:
         return replace(
             whole(*given, **named), drawn_count=1, kind_count=1, old_count=1, side_px=64, role="all",
-            faces_count=0, text_count=1, prior_side_px=64,
+            faces_count=0, text_count=1, prior_side_px=64, inpainted_count=1,
         )  # fmt: skip
 
     monkeypatch.setattr(ComparisonSettings, "for_protocol", small)
@@ -76,6 +76,36 @@ def test_a_release_is_measured_told_and_shown_and_nothing_is_computed_twice(
     assert json.loads((out / "summary.json").read_text()) == summary
 
 
+def test_real_photos_alone_are_measured_where_they_are_at_hand(
+    photos: Path, release_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = sorted(path.name for path in photos.iterdir())[:3]
+    (tmp_path / "REVIEW.csv").write_text(
+        "file,verdict,note,where,kind,faces,ignore,missed,true_red\n"
+        + "".join(f"{name},clean,,,street,0,,,\n" for name in names)
+    )
+    for part in ("frames", "masks"):
+        (tmp_path / "film" / part).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "film" / part / "a.png"), picture(7, height=72, width=80))
+    levels = np.zeros((72, 80), np.uint8)
+    levels[30:34, 10:60] = 255
+    cv2.imwrite(str(tmp_path / "film/masks/a.png"), levels)
+    (tmp_path / "film/LABELS.csv").write_text("name,sequence\na,rrtn_withi\n")
+    real = ("--only", "real", "--film", str(tmp_path / "film"), "--review", str(tmp_path / "REVIEW.csv"))
+    out = tmp_path / "out"
+    assert run(photos, out, release_folder, *real) == 0
+    told = capsys.readouterr().out
+    assert "Reviewed photos with nothing wrong" in told and "Pure inpainting" in told
+    assert "Mixed damage" not in told
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["real_photos"]["reviewed"]["all"]["photos"] == 3 and summary["real_photos"]["film"]["photos"] == 1
+    page = (out / "evaluation.html").read_text()
+    assert "Real photos and pure inpainting alone." in page
+    assert "Not measured, for it was not at hand: photos marked by hand (--old)." in page
+    assert run(photos, out, release_folder, *real) == 0
+    assert "0 of them computed now" in capsys.readouterr().out
+
+
 def test_the_classical_ways_alone(
     photos: Path, release_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -95,6 +125,8 @@ def test_mistakes_are_named(
 ) -> None:
     assert run(photos, tmp_path / "out", release_folder, "--protocol", "slow") == 2
     assert "--protocol slow: expected quick or default" in capsys.readouterr().err
+    assert run(photos, tmp_path / "out", release_folder, "--only", "mixed") == 2
+    assert "--only mixed: expected real" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert run(tmp_path / "empty", tmp_path / "out", release_folder) == 2
     assert "no held-out photos" in capsys.readouterr().err

@@ -110,7 +110,7 @@ def test_sixteen_bit_grey_stays_so(archive: Archive) -> None:
 
 
 def test_derivatives_are_the_ones_on_record(archive: Archive) -> None:
-    names = ("restored", "mask", "difference", "preview")
+    names = ("restored", "mask", "found", "difference", "preview")
     columns = ", ".join(f"{name}_key, {name}_sha256" for name in names)
     rows = archive.ask(f"SELECT {columns}, provenance_key, outcome, work_hash FROM restoration")
     assert rows
@@ -253,5 +253,6 @@ def test_recto_and_verso_in_one_tiff_are_one_photo_restored_page_by_page(
         shapes = [(page.scan.shape, page.scan.dtype.itemsize) for page in restored.pages]
         assert shapes == [((72, 96, 3), 1), ((120, 80), 2)]
     assert (home / "browse/print.tif.tif").samefile(home / "derivatives" / str(key))
-    parts = [Image.open((home / "derivatives" / str(key)).with_name(name)) for name in ("mask.png", "difference.png")]
+    names = ("mask.png", "found.png", "difference.png")
+    parts = [Image.open((home / "derivatives" / str(key)).with_name(name)) for name in names]
     assert {part.size for part in parts} == {(96, 192)}

@@ -251,7 +251,7 @@ def test_a_label_is_mended_by_the_next_restoration(
 
     assert night().failed == ()
     ((detected_key, old_key),) = archive.ask(
-        "SELECT mask_key, restored_key FROM restoration_history WHERE source_key = '1931/photo-000.png'"
+        "SELECT found_key, restored_key FROM restoration_history WHERE source_key = '1931/photo-000.png'"
     )
     archive.take(save(stroke(), tmp_path / "masks/photo-000.png").parent, reviewed=False)
     assert (night().restored, archive.ask("SELECT * FROM restoration_stale")) == (0, [])
@@ -260,14 +260,14 @@ def test_a_label_is_mended_by_the_next_restoration(
     done = night()
     assert (done.restored + done.unchanged, done.failed) == (1, ())
     assert archive.ask("SELECT * FROM restoration_stale") == []
-    ((mask_key, restored_key, source, joined, supplied, provenance),) = archive.ask(
-        "SELECT mask_key, restored_key, mask_source, mask_joined, supplied_mask_sha256, provenance_key "
+    ((found_key, restored_key, source, joined, supplied, provenance),) = archive.ask(
+        "SELECT found_key, restored_key, mask_source, mask_joined, supplied_mask_sha256, provenance_key "
         "FROM restoration ORDER BY id DESC LIMIT 1"
     )
     assert (source, joined) == ("label", 1)
     assert [(supplied,)] == archive.ask("SELECT mask_sha256 FROM label")
     made = archive.home / "derivatives"
-    before, after = (read_png((made / key).read_bytes()) for key in (detected_key, mask_key))
+    before, after = (read_png((made / key).read_bytes()) for key in (detected_key, found_key))
     assert np.abs(np.maximum(before, stroke()).astype(int) - after).max() <= 1
     master = np.array(Image.open(archive.source / "1931/photo-000.png"))
     mended = read_png((made / restored_key).read_bytes())

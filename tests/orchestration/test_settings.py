@@ -27,11 +27,12 @@ def test_settings_come_from_the_homes_file_the_environment_and_the_command_line(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home.mkdir()
-    (home / "oldphoto.toml").write_text('tone = "keep"\nbatch_size = 3\nworkers = 2\n')
+    (home / "oldphoto.toml").write_text('tone = "keep"\nmending = "sure"\nbatch_size = 3\nworkers = 2\n')
+    monkeypatch.setenv("OLDPHOTO_MENDING", "everything")
     monkeypatch.setenv("OLDPHOTO_BATCH_SIZE", "4")
     monkeypatch.setenv("OLDPHOTO_WORKERS", "5")
     settings = Settings.load(home, workers=6)
-    assert (settings.tone, settings.batch_size, settings.workers) == ("keep", 4, 6)
+    assert (settings.tone, settings.mending, settings.batch_size, settings.workers) == ("keep", "everything", 4, 6)
 
 
 def test_prefects_own_variable_names_the_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,11 +42,13 @@ def test_prefects_own_variable_names_the_server(home: Path, monkeypatch: pytest.
 
 def test_a_policy_given_once_holds_until_another_is_given(home: Path) -> None:
     said = KnownCollection(
-        id=1, browse_folder="", state="open", policy=CollectionRecord(url="file:///scans", tone="keep", strength=0.5)
-    )
+        id=1, browse_folder="", state="open",
+        policy=CollectionRecord(url="file:///scans", tone="keep", mending="sure", strength=0.5),
+    )  # fmt: skip
     assert policy_of(said, Settings.load(home), "/scans") == said.policy
     now = policy_of(said, Settings.load(home, strength=1.0), "/scans")
-    assert (now.tone, now.strength) == ("keep", 1.0)
+    assert (now.tone, now.mending, now.strength) == ("keep", "sure", 1.0)
+    assert policy_of(said, Settings.load(home, mending="everything"), "/scans").mending == "everything"
     assert given_policy(Settings.load(home)) == {}
 
 

@@ -40,7 +40,7 @@ class Home:
         return collection_id
 
     def restore(self, name: str, *, extension: str = "png", take: int = 1, record: bool = True) -> bytes:
-        """Writes the five objects of a restoration and records it; gives the restored bytes."""
+        """Writes the six objects of a restoration and records it; gives the restored bytes."""
         data = f"restored {name} {take} {extension}".encode()
         parameters = replace(PARAMETERS, strength=1 / take)
         result = restored(name, parameters)
@@ -48,7 +48,7 @@ class Home:
             sha(name), release=RELEASE.name, work_hash=result.work_hash, restored_sha256=sha256_hex(data)
         )
         keys = derivative_keys(prefix, extension)
-        for key in (keys.mask, keys.difference, keys.preview, keys.provenance):
+        for key in (keys.mask, keys.found, keys.difference, keys.preview, keys.provenance):
             self.derivatives.write_bytes_atomic(key, b"beside it")
         self.derivatives.write_bytes_atomic(keys.restored, data)
         if record:

@@ -84,7 +84,8 @@ def _photo_id(name: str | None) -> int | None:
 
 
 def _archive(connection: Connection) -> None:
-    policy = {"is_recursive": 1, "ignore_patterns": "[]", "tone": "correct", "strength": 1.0, "output_format": "auto"}
+    policy = {"is_recursive": 1, "ignore_patterns": "[]", "tone": "correct", "mending": "normal", "strength": 1.0,
+              "output_format": "auto"}  # fmt: skip
     _add(
         connection, tables.collection,
         {"url": ALBUMS, "browse_folder": "", "mode": "full", "created_at": "2026-10-12T01:00:00Z", **policy},
@@ -121,7 +122,8 @@ def _releases(connection: Connection) -> None:
 
 
 def _runs(connection: Connection) -> None:
-    facts = {"kind": "run", "machine": '{"cores": "16"}', "mode": "full", "tone": "correct", "strength": 1.0}
+    facts = {"kind": "run", "machine": '{"cores": "16"}', "mode": "full", "tone": "correct", "mending": "normal",
+             "strength": 1.0}  # fmt: skip
     _add(
         connection, tables.run,
         {"id": OCTOBER, "number": 1, "title": "albums", "source_url": ALBUMS, "collection_id": 1, "release": OLD,
@@ -181,8 +183,8 @@ def _restorations(connection: Connection) -> None:
         row: dict[str, Any] = {
             "photo_id": _photo_id(made["of"]), "work_hash": sha(f"{made['of']} {made['release']}"),
             "release": made["release"], "weights_hash": WEIGHTS[made["release"]], "mode": "full", "tone": "correct",
-            "strength": 1.0, "mask_source": made.get("mask_source", "detected"), "pixel_version": 1,
-            "mask_joined": int("mask" in made),
+            "mending": "normal", "strength": 1.0, "mask_source": made.get("mask_source", "detected"),
+            "pixel_version": 1, "mask_joined": int("mask" in made),
             "supplied_mask_sha256": sha(made["mask"]) if "mask" in made else None, "report": "{}",
             "outcome": "failed" if failed else made.get("outcome", "restored"), "error": made.get("error"),
             "run_id": OCTOBER if old else BROKEN if failed else NOVEMBER, "flow_run_id": "f1" if old else "f2",
@@ -197,7 +199,8 @@ def _restorations(connection: Connection) -> None:
             keys = derivative_keys(prefix, "tif")
             row |= {
                 "output_format": "tif", "restored_key": keys.restored, "restored_sha256": result, "mask_key": keys.mask,
-                "mask_sha256": sha(f"mask {number}"), "difference_key": keys.difference,
+                "mask_sha256": sha(f"mask {number}"), "found_key": keys.found, "found_sha256": sha(f"found {number}"),
+                "difference_key": keys.difference,
                 "difference_sha256": sha(f"difference {number}"), "preview_key": keys.preview,
                 "preview_sha256": sha(f"preview {number}"), "provenance_key": keys.provenance,
                 "mask_coverage": made["coverage"], "change_outside_mask": made["outside"], "mean_change": made["mean"],

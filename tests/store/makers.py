@@ -56,11 +56,12 @@ def restored(name: object, parameters: WorkParameters = PARAMETERS, **changes: A
     keys = derivative_keys(prefix, "png")
     record = RestorationRecord(
         photo_sha256=sha(name), work_hash=done, release=RELEASE.name, weights_hash=parameters.weights_hash,
-        outcome="restored", mode=parameters.mode, tone=parameters.tone, strength=parameters.strength,
-        output_format="png", restored_key=keys.restored, restored_sha256=result, mask_key=keys.mask,
-        mask_sha256=sha("mask"), preview_key=keys.preview, preview_sha256=sha("preview"),
-        provenance_key=keys.provenance, mask_coverage=0.01, change_outside_mask=0.02, mean_change=0.03, seconds=1.5,
-        megapixels=0.12, device="cpu", precision="float32", code_version="0.1.0",
+        outcome="restored", mode=parameters.mode, tone=parameters.tone, mending=parameters.mending,
+        strength=parameters.strength, output_format="png", restored_key=keys.restored, restored_sha256=result,
+        mask_key=keys.mask, mask_sha256=sha("mask"), found_key=keys.found, found_sha256=sha("found"),
+        preview_key=keys.preview, preview_sha256=sha("preview"), provenance_key=keys.provenance, mask_coverage=0.01,
+        change_outside_mask=0.02, mean_change=0.03, seconds=1.5, megapixels=0.12, device="cpu", precision="float32",
+        code_version="0.1.0",
     )  # fmt: skip
     return replace(record, **changes)
 

@@ -96,6 +96,7 @@ def run(*photos: ReportPhoto, **changes: object) -> RunReport:
         release="archive-0a1b2c3d",
         mode="full",
         tone="correct",
+        mending="normal",
         strength=1.0,
         totals=totals,
         photos=photos,

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError
 
 from storage.catalog.schema_version import HEAD, Upgrade, upgrade_schema
 from storage.catalog.tables import metadata
@@ -59,6 +60,31 @@ def test_a_collection_that_was_held_stays_held_and_says_that_nobody_told_why(fil
         query = "SELECT id, state, state_by, state_reason FROM collection ORDER BY id"
         found = connection.execute(sa.text(query)).tuples().all()
     assert found == [(1, "open", None, None), (2, "held", "unknown", "set before the catalogue asked for reasons")]
+
+
+def test_photos_that_were_restored_before_are_mended_normally_and_keep_what_refers_to_them(filled: Engine) -> None:
+    """SQLite makes the tables anew: their rows, indexes and the rows that refer to them are as before."""
+    upgrade_schema(filled)
+    with filled.connect() as connection:
+        query = "SELECT mending, found_key, found_sha256, mask_key, day FROM restoration"
+        assert connection.execute(sa.text(query)).tuples().all() == [("normal", None, None, None, "2026-01-31")]
+        assert connection.execute(sa.text("SELECT mending FROM collection")).scalars().all() == ["normal", "normal"]
+        assert connection.execute(sa.text("SELECT mending FROM run")).scalars().all() == [None]
+        history = "SELECT tone, mending, strength, latest_verdict FROM restoration_history"
+        assert connection.execute(sa.text(history)).tuples().all() == [("correct", "normal", 1, "accepted")]
+    with filled.begin() as connection:
+        connection.execute(sa.text("UPDATE restoration SET tone = 'neutral', mending = 'everything'"))
+    for wrong in (
+        "UPDATE restoration SET tone = 'sepia'", "UPDATE restoration SET mending = 'all'", "DELETE FROM restoration",
+        "UPDATE review SET restoration_id = 2", "UPDATE collection SET tone = 'sepia'", "DELETE FROM collection",
+    ):  # fmt: skip
+        with filled.connect() as connection, pytest.raises(IntegrityError):
+            connection.execute(sa.text(wrong))
+    go_to(filled, "0006")
+    with filled.connect() as connection:
+        assert connection.execute(sa.text("SELECT tone FROM restoration")).scalars().all() == ["correct"]
+    with filled.connect() as connection, pytest.raises(IntegrityError):
+        connection.execute(sa.text("UPDATE restoration SET tone = 'neutral'"))
 
 
 def test_rows_can_be_written_after_going_up_and_down(filled: Engine) -> None:

@@ -18,10 +18,10 @@ def test_a_collection_is_one_row_a_url_and_its_policy_follows(catalogue: Catalog
     """The first shows in browse/ itself, others in folders of their own."""
     first = catalogue.upsert_collection(CollectionRecord(url="file:///scans"))
     second = catalogue.upsert_collection(CollectionRecord(url="s3://bucket/more scans"))
-    assert catalogue.upsert_collection(CollectionRecord(url="file:///scans", tone="keep")) == first != second
+    assert catalogue.upsert_collection(CollectionRecord(url="file:///scans", tone="neutral")) == first != second
     assert catalogue.browse_folder(first) == ""
     assert catalogue.browse_folder(second) == f"more-scans-{sha('s3://bucket/more scans')[:8]}"
-    assert rows(catalogue, "SELECT tone FROM collection ORDER BY id") == [("keep",), ("correct",)]
+    assert rows(catalogue, "SELECT tone FROM collection ORDER BY id") == [("neutral",), ("correct",)]
 
 
 def test_a_photo_under_five_names_is_one_photo_and_five_objects(catalogue: Catalogue) -> None:

@@ -20,14 +20,16 @@ ODD_NAMES = st.one_of(
 KEYS = st.lists(ODD_NAMES, min_size=1, max_size=5).map("/".join)
 
 
-def test_work_hash_is_the_one_of_the_first_release() -> None:
-    """The hash of known parameters never changes: it is in catalogues."""
+def test_work_hash_is_the_one_in_catalogues() -> None:
+    """The hash of known parameters never changes; work that was done before there was a choice of mending keeps its."""
     assert canonical_json({"b": 1, "a": "é"}) == '{"a":"é","b":1}'.encode()
     document = (
-        '{"mode":"full","output_format":"auto","pixel_version":1,"strength":1.0,"tone":"correct","weights_hash":"w"}'
+        '{"mending":"normal","mode":"full","output_format":"auto","pixel_version":1,"strength":1.0,"tone":"correct",'
+        '"weights_hash":"w"}'
     )
     assert work_hash(BASE) == sha(document)
-    with_mask = document.replace('{"mode"', f'{{"mask_sha256":"{sha("mask")}","mode"')
+    assert work_hash(BASE, with_mending=False) == sha(document.replace('"mending":"normal",', ""))
+    with_mask = document.replace('{"mending"', f'{{"mask_sha256":"{sha("mask")}","mending"')
     assert work_hash(BASE.with_mask(sha("mask"))) == sha(with_mask)
     with_label = with_mask.replace('"mask_sha256"', '"mask_joined":true,"mask_sha256"')
     assert work_hash(BASE.with_label(sha("mask"))) == sha(with_label)
@@ -39,6 +41,9 @@ def test_work_hash_is_the_one_of_the_first_release() -> None:
         WorkParameters(weights_hash="v"),
         WorkParameters(weights_hash="w", mode="scratches"),
         WorkParameters(weights_hash="w", tone="keep"),
+        WorkParameters(weights_hash="w", tone="neutral"),
+        WorkParameters(weights_hash="w", mending="sure"),
+        WorkParameters(weights_hash="w", mending="everything"),
         WorkParameters(weights_hash="w", strength=0.5),
         WorkParameters(weights_hash="w", output_format="tif"),
         WorkParameters(weights_hash="w", pixel_version=2),
@@ -62,6 +67,7 @@ def test_strength_one_is_the_same_work_as_an_integer_or_a_float() -> None:
         {"weights_hash": ""},
         {"mode": "half"},
         {"tone": "sepia"},
+        {"mending": "all"},
         {"strength": 1.5},
         {"strength": float("nan")},
         {"output_format": "gif"},
@@ -84,6 +90,7 @@ def test_derivative_keys_follow_the_design() -> None:
     keys = derivative_keys(prefix, "tif")
     assert keys.restored == prefix + "restored.tif"
     assert keys.provenance == prefix + "provenance.json"
+    assert (keys.mask, keys.found) == (prefix + "mask.png", prefix + "found.png")
     with pytest.raises(WorkParametersError):
         derivative_prefix(photo, release="../x", work_hash=work, restored_sha256=result)
 

@@ -19,7 +19,8 @@ PARAMETER_SETS = st.builds(
     WorkParameters,
     weights_hash=st.just(WEIGHTS),
     mode=st.sampled_from(["full", "scratches"]),
-    tone=st.sampled_from(["correct", "keep"]),
+    tone=st.sampled_from(["correct", "neutral", "keep"]),
+    mending=st.sampled_from(["sure", "normal", "everything"]),
     strength=st.floats(0, 1),
     output_format=st.sampled_from(["auto", "tif", "png"]),
     mask_sha256=st.none() | st.just(sha("mask")),
@@ -75,6 +76,24 @@ def test_a_document_of_a_label_in_the_detectors_place_is_read_as_it_was_meant() 
     assert restoration_of(found, provenance_key=str(record.provenance_key)) == record
 
 
+def test_a_document_from_before_there_was_mending_is_read_as_normal() -> None:
+    """Its work hash is without mending, and it names no file of what was found; a word left out later is noticed."""
+    before = replace(
+        restored("a.jpg"), work_hash=work_hash(PARAMETERS, with_mending=False), found_key=None, found_sha256=None
+    )
+    document = build_provenance(restored("a.jpg"), work_for(PARAMETERS), PARAMETERS)
+    assert document["derivatives"]["found"] == {
+        "key": restored("a.jpg").found_key, "sha256": restored("a.jpg").found_sha256
+    }  # fmt: skip
+    del document["parameters"]["mending"], document["derivatives"]["found"]
+    with pytest.raises(ProvenanceError, match="edited"):
+        read_provenance(provenance_bytes(document))
+    document["work_hash"] = before.work_hash
+    found = read_provenance(provenance_bytes(document))
+    assert parameters_of(found) == PARAMETERS
+    assert restoration_of(found, provenance_key=str(before.provenance_key)) == before
+
+
 def test_what_does_not_belong_together_is_refused() -> None:
     """Other parameters, another photo, a failure, numbers that JSON has not."""
     keep = WorkParameters(weights_hash=WEIGHTS, tone="keep")
@@ -94,7 +113,7 @@ def test_edited_and_foreign_documents_are_refused() -> None:
     """With what is wrong."""
     document = build_provenance(restored("a.jpg"), work_for(PARAMETERS), PARAMETERS)
     edited = json.loads(provenance_bytes(document))
-    edited["parameters"]["strength"] = 0.5
+    edited["parameters"]["mending"] = "everything"
     with pytest.raises(ProvenanceError, match="edited"):
         read_provenance(provenance_bytes(edited))
     del edited["work_hash"]

@@ -87,7 +87,7 @@ def test_a_run_report_tells_what_the_run_did(catalogue: Catalogue) -> None:
     )
     run = RunRecord(
         run_id="r1", kind="restore", title="Night of 3 May", source_url="file:///scans", collection_id=collection_id,
-        release=RELEASE.name, mode="full", tone="keep", strength=0.5, machine={"cores": 2},
+        release=RELEASE.name, mode="full", tone="keep", mending="sure", strength=0.5, machine={"cores": 2},
     )  # fmt: skip
     catalogue.start_run(run)
     catalogue.record_restorations([restored("1912/a.jpg", run_id="r1")])
@@ -103,7 +103,8 @@ def test_a_run_report_tells_what_the_run_did(catalogue: Catalogue) -> None:
     assert (photo.mask_coverage, photo.height, photo.release) == (0.01, 300, RELEASE.name)
     assert [(q.source_key, q.reason, q.detail) for q in report.quarantined] == [("x.jpg", "empty", "0 bytes")]
     assert report.ignored_by_pattern == {"*.txt": 1}
-    assert (report.tone, report.strength, report.machine) == ("keep", 0.5, {"cores": "2"})
+    assert (report.tone, report.mending, report.strength) == ("keep", "sure", 0.5)
+    assert report.machine == {"cores": "2"}
     catalogue.finish_run("r1", totals={"restored": 1, "already_done": 1})
     report = catalogue.run_report("r1")
     assert report.totals["already_done"] == 1

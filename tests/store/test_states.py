@@ -71,7 +71,7 @@ def test_a_held_photo_is_not_restored_and_keeps_what_it_has(home: Home) -> None:
     finish_withdrawals(home.catalogue, home.settings)
     wanted = {work.photo_sha256 for work in home.catalogue.photos_to_restore(None, PARAMETERS)}
     assert wanted == {sha("c"), sha("d")}
-    assert len(home.left_of("a")) == 5
+    assert len(home.left_of("a")) == 6
     outcomes = rows(home.catalogue, "SELECT source_key, outcome FROM object_outcome WHERE outcome = 'held' ORDER BY 1")
     assert outcomes == [("a.jpg", "held"), ("box/b.tif", "held")]
     said = rows(home.catalogue, "SELECT type, agent, agent_type, note FROM event_history WHERE type = 'hold'")
@@ -85,15 +85,15 @@ def test_a_withdrawn_photo_loses_files_and_links_and_keeps_rows_and_labels(home:
     home.restore("b")
     assert home.shown() == ["a.jpg.tif", "box/b.tif.png"]
     summary = withdraw(home, "a.jpg")
-    assert (summary.photos, summary.objects, summary.browse, summary.problems) == (1, 10, 1, [])
-    assert (home.left_of("a"), len(home.left_of("b")), home.shown()) == ([], 5, ["box/b.tif.png"])
+    assert (summary.photos, summary.objects, summary.browse, summary.problems) == (1, 12, 1, [])
+    assert (home.left_of("a"), len(home.left_of("b")), home.shown()) == ([], 6, ["box/b.tif.png"])
     assert not (home.settings.layout.derivatives / sha("a")[:2]).exists() or sha("a")[:2] == sha("b")[:2]
     history = rows(home.catalogue, "SELECT source_key FROM restoration_history WHERE deleted_at IS NOT NULL")
     assert history == [("a.jpg",), ("a.jpg",)]
     assert rows(home.catalogue, "SELECT COUNT(*) FROM restoration") == [(3,)]
     assert len(home.catalogue.latest_labels([sha("a")])) == 1
     [(note, detail)] = rows(home.catalogue, "SELECT note, detail FROM event WHERE type = 'deletion'")
-    assert note == "withdrawn by Ada: family asked; 10 objects of 2 restorations deleted, label masks kept"
+    assert note == "withdrawn by Ada: family asked; 12 objects of 2 restorations deleted, label masks kept"
     assert '"restorations": 2' in detail
     assert rows(home.catalogue, "SELECT outcome FROM object_outcome WHERE source_key = 'a.jpg'") == [("withdrawn",)]
     assert finish_withdrawals(home.catalogue, home.settings) == flows.states.WithdrawalSummary()
@@ -107,7 +107,7 @@ def test_a_reopened_photo_is_wanted_again(home: Home) -> None:
     assert sha("a") in {work.photo_sha256 for work in home.catalogue.photos_to_restore(None, PARAMETERS)}
     home.restore("a")
     finish_withdrawals(home.catalogue, home.settings)
-    assert (len(home.left_of("a")), home.shown()) == (5, ["a.jpg.png"])
+    assert (len(home.left_of("a")), home.shown()) == (6, ["a.jpg.png"])
     assert rows(home.catalogue, "SELECT deleted_at FROM restoration") == [(None,)]
     notes = [note for (note,) in rows(home.catalogue, "SELECT note FROM event WHERE note LIKE 'photo%' ORDER BY id")]
     assert notes == ["photo withdrawn: family asked", "photo reopened: cleared"]
@@ -127,16 +127,16 @@ def test_a_photo_that_was_reopened_since_it_was_found_due_is_left_alone(
 
     monkeypatch.setattr(Catalogue, "due_deletions", reopened_after)
     assert finish_withdrawals(home.catalogue, home.settings).photos == 0
-    assert len(home.left_of("a")) == 5
+    assert len(home.left_of("a")) == 6
 
 
 def test_what_a_worker_brings_in_late_is_deleted_by_the_next_sweep(home: Home) -> None:
     withdraw(home, "a.jpg")
     home.restore("a")
-    assert len(home.left_of("a")) == 5
-    assert finish_withdrawals(home.catalogue, home.settings).objects == 5
+    assert len(home.left_of("a")) == 6
+    assert finish_withdrawals(home.catalogue, home.settings).objects == 6
     home.restore("a", take=2, record=False)  # and died before it could say so
-    assert finish_withdrawals(home.catalogue, home.settings).objects == 5
+    assert finish_withdrawals(home.catalogue, home.settings).objects == 6
     assert (home.left_of("a"), home.shown()) == ([], [])
 
 
@@ -166,8 +166,8 @@ def test_a_withdrawn_collection_keeps_photos_that_another_open_one_has(home: Hom
     folder = home.catalogue.collections()[1].browse_folder
     assert home.shown() == sorted(["a.jpg.png", f"{folder}/copy of a.jpg.png", f"{folder}/only here.jpg.png"])
     summary = withdraw(home, "/archive")
-    assert (summary.photos, summary.objects) == (1, 5)
-    assert (home.left_of("e"), len(home.left_of("a")), home.shown()) == ([], 5, ["a.jpg.png"])
+    assert (summary.photos, summary.objects) == (1, 6)
+    assert (home.left_of("e"), len(home.left_of("a")), home.shown()) == ([], 6, ["a.jpg.png"])
     assert withdraw(home, "/scans", is_collection=True).photos == 1
     assert (home.left_of("a"), home.shown()) == ([], [])
     assert home.catalogue.photos_to_restore(None, PARAMETERS) == []
