@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# usage: infra/train-release.sh cpu|h200 PHOTOS OLD TEXTURES RUN RELEASE [LOOK DETECTOR VAES TRANSLATION]
+# usage: infra/train-release.sh cpu|h200 PHOTOS OLD TEXTURES RUN RELEASE [LOOK DETECTOR MENDER VAES TRANSLATION]
 #
 # Trains the default release again from the data, one stage after the other, and packs it: PHOTOS are clean ones, OLD real
-# old ones, TEXTURES scratches, dust and papers; RUN is the run folder, RELEASE the folder to write. The last four are
+# old ones, TEXTURES scratches, dust and papers; RUN is the run folder, RELEASE the folder to write. The last five are
 # minutes. Stopped, it goes on with the same command. What the stages do is told in docs/training.md.
 #
 # From the environment: COMMAND (oldphoto), PRESET (archive), STEPS (of each stage, in place of minutes: for a trial).
@@ -16,11 +16,11 @@ VAES_OPTIONS=""
 TRANSLATION_OPTIONS=""
 case "${1:-}" in
 cpu) # two cores: a thread for the network, one for the synthesis
-    MINUTES=(30 60 45 200)
+    MINUTES=(30 180 90 45 200)
     MACHINE_OPTIONS="--device cpu --threads 1"
     ;;
 h200) # 25 minutes of one; bfloat16 and channels-last are how every stage trains. Not yet run on one.
-    MINUTES=(1 4 5 14)
+    MINUTES=(1 5 3 4 12)
     MACHINE_OPTIONS="--device cuda --compile"
     LOOK_OPTIONS="$LOOK_OPTIONS --batch 256"
     DETECTOR_OPTIONS="$DETECTOR_OPTIONS --batch 64 --crop 256"
@@ -34,13 +34,13 @@ h200) # 25 minutes of one; bfloat16 and channels-last are how every stage trains
 esac
 # ---------------------------------------------------------------------------------------------------------------------
 
-if [ $# -ne 6 ] && [ $# -ne 10 ]; then
-    echo "$0: expected 6 arguments, or 10 with minutes, found $#" >&2
+if [ $# -ne 6 ] && [ $# -ne 11 ]; then
+    echo "$0: expected 6 arguments, or 11 with minutes, found $#" >&2
     sed -n '2s/^# //p' "$0" >&2
     exit 2
 fi
 photos=$2 old=$3 textures=$4 run=$5 release=$6
-if [ $# -eq 10 ]; then MINUTES=("${@:7:4}"); fi
+if [ $# -eq 11 ]; then MINUTES=("${@:7:5}"); fi
 command=${COMMAND:-oldphoto}
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 
@@ -57,8 +57,9 @@ train() { # stage, minutes, further options
 {
     train look "${MINUTES[0]}" $LOOK_OPTIONS
     train detector "${MINUTES[1]}" $DETECTOR_OPTIONS
-    train vaes "${MINUTES[2]}" --old "$old" $VAES_OPTIONS
-    train translation "${MINUTES[3]}" $TRANSLATION_OPTIONS
+    train mender "${MINUTES[2]}"
+    train vaes "${MINUTES[3]}" --old "$old" $VAES_OPTIONS
+    train translation "${MINUTES[4]}" $TRANSLATION_OPTIONS
 }
 $command train release "$run" "$release"
 echo "Now judge it: $command evaluate --release $release --photos $photos --textures $textures --old $old --out figures"

@@ -2,7 +2,7 @@
 
     from oldphoto_core import Restorer
     restorer = Restorer.from_release("default", device="auto", tile_px=None)
-    result = restorer.restore(image, mask=None, mode="full", strength=1.0, tone="correct")
+    result = restorer.restore(image, mask=None, mode="full", strength=1.0, tone="correct", mending="normal")
 
 Importing this package loads no torch; naming `Restorer` does.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oldphoto_core.restoration.restorer import RestorationResult, Restorer
 
-PIXEL_VERSION = 5
+PIXEL_VERSION = 6
 """Raised whenever a change of code changes restored pixels: work done before is then done again."""
 
 __all__ = ["PIXEL_VERSION", "RestorationResult", "Restorer"]

@@ -1,4 +1,4 @@
-"""Drawn areas of damage: crack networks, holes, worn borders, tape, stains and fingerprints, where a field says so."""
+"""Drawn areas of damage: cracks, holes, flakes, lost pieces, worn borders, tape, stains, fingerprints, by fields."""
 
 from __future__ import annotations
 
@@ -66,6 +66,47 @@ def holes(dice: Dice, severity: Tensor, size: Size) -> Tensor:
         )
     feather = each(dice.log_uniform(0.6, 6, count)) * 2 / min(size)
     return smoothstep(inside, -feather / 2, feather / 2)
+
+
+def flakes(dice: Dice, severity: Tensor, size: Size) -> Tensor:
+    """Gives (B, 1, H, W): emulsion that has come off in flakes, from specks to patches, in clusters all over the photo.
+
+    What is lost lies where noise of every scale is above a level, which varies slowly over the photo.
+    """
+    count = len(severity)
+    fine = fractal_noise(dice, count, size, cells=24, octaves=3, gain=0.7)
+    coarse = fractal_noise(dice, count, size, cells=7, octaves=5, gain=0.65)
+    share = each(dice.uniform(0, 1, count))
+    field = fine * share.sqrt() + coarse * (1 - share).sqrt()
+    clusters = fractal_noise(dice, count, size, cells=2, octaves=3) * each(dice.uniform(0.4, 1.2, count))
+    level = each(2.9 - 1.6 * dice.send(severity) * dice.uniform(0.2, 1, count))
+    feather = each(dice.log_uniform(0.08, 0.5, count))
+    return smoothstep(field + clusters, level, level + feather)
+
+
+def lost_pieces(dice: Dice, count: int, size: Size) -> tuple[Tensor, Tensor]:
+    """Gives twice (B, 1, H, W): what is torn off, and that with the white band of torn paper along it.
+
+    A torn line, straight or around a corner, beyond which the piece is gone; or the gap between two pieces.
+    """
+    y, x = coordinates(size, dice.device)
+    y, x = y[None, None], x[None, None]
+    turn = each(dice.uniform(0, 2 * math.pi, count))
+    square = each(dice.send(dice.integers(0, 3, count)) * math.pi / 2 + dice.normal(count) * 0.06)
+    turn = torch.where(each(dice.send(dice.chance(0.4, count))), square, turn)
+    line = x * turn.cos() + y * turn.sin()
+    kind = each(dice.send(dice.choice([0.5, 0.3, 0.2], count)))  # an edge, a corner, a gap
+    edge = each(dice.uniform(0.15, 0.9, count)) - line
+    corner_y, corner_x = (each(dice.send(dice.integers(0, 1, count)).float() * 2 - 1) for _ in range(2))
+    power = each(dice.uniform(0.8, 2.5, count))
+    far = ((y - corner_y).abs() ** power + (x - corner_x).abs() ** power) ** (1 / power)
+    corner = far - each(dice.uniform(0.2, 0.9, count))
+    gap = (line - each(dice.normal(count) * 0.4)).abs() - each(dice.log_uniform(0.006, 0.05, count))
+    rough = fractal_noise(dice, count, size, cells=4, octaves=6, gain=0.6) * each(dice.log_uniform(0.004, 0.05, count))
+    apart = torch.where(kind == 0, edge, torch.where(kind == 1, corner, gap)) + rough
+    apart_px = apart * min(size) / 2
+    band_px = fractal_noise(dice, count, size, cells=6, octaves=3).abs() * each(dice.uniform(0, 7, count))
+    return (0.5 - apart_px).clamp(0, 1), (0.5 + band_px.clamp_max(14) - apart_px).clamp(0, 1)
 
 
 def worn_border(dice: Dice, severity: Tensor, size: Size) -> Tensor:

@@ -30,9 +30,10 @@ _SORTS: dict[str, tuple[float, float]] = {
     "beads": (1, 0.2),
     "pages": (2, 0.6),
     "border": (3, 0.0),
+    "ground": (4, 0.0),
 }
 """Each sort's weight, and how often it is dark rather than light."""
-_SHARP = ("frame", "border")
+_SHARP = ("frame", "border", "ground")
 """Sorts that no lens blurs and that hide what lies below."""
 
 
@@ -60,6 +61,9 @@ def add_negatives(dice: Dice, textures: TextureLibrary, scene: Tensor) -> Tensor
         index = dice.indices(chosen)
         if name == "border":
             colour[index], alpha[index] = patterns.print_borders(dice, len(index), size)
+        elif name == "ground":
+            light, alpha[index] = patterns.studio_grounds(dice, len(index), size)
+            colour[index] = (light * each(own[index])).clamp(0, 1)
         else:
             alpha[index] = _draw(name, dice, textures, len(index), size)
     sharp = dice.send(torch.isin(sort, torch.tensor([names.index(name) for name in _SHARP])))

@@ -157,3 +157,24 @@ def _printed(number: int = 24) -> Tensor:
             draw.text((left, top + row * 1.4 * size_px), line, fill=255, font=face)
         sheets.append(np.asarray(sheet))
     return torch.from_numpy(np.stack(sheets))
+
+
+def studio_grounds(dice: Dice, count: int, size: Size) -> tuple[Tensor, Tensor]:
+    """Gives twice (B, 1, H, W): the lightness and the opacity of a plain ground behind a head and shoulders.
+
+    Some heads are cut out and laid on card: their outline is as sharp as a tear's, and nothing is lost.
+    """
+    y, x = coordinates(size, dice.device)
+    y, x = y[None, None], x[None, None]
+    middle, top = each(dice.uniform(-0.5, 0.5, count)), each(dice.uniform(-0.6, 0.2, count))
+    head, shoulders = each(dice.uniform(0.2, 0.5, count)), each(dice.uniform(0.5, 1.1, count))
+    skull = (((x - middle) / (0.75 * head)).square() + ((y - top) / head).square()).sqrt()
+    chest = (((x - middle) / shoulders).square() + ((y - top - 2.2 * head) / (1.1 * head)).square()).sqrt()
+    below = ((x - middle).abs() / shoulders).maximum((top + 2.2 * head - y + head) / head)
+    far = torch.minimum(torch.minimum(skull, chest), below)
+    far = far + fractal_noise(dice, count, size, cells=5, octaves=4) * each(dice.log_uniform(0.01, 0.12, count))
+    feather = each(dice.log_uniform(0.01, 0.15, count))
+    value = torch.where(dice.send(dice.chance(0.75, count)), dice.uniform(0.5, 1, count), dice.uniform(0, 0.5, count))
+    lit = 1 + (x * each(dice.normal(count)) + y * each(dice.normal(count))) * each(dice.uniform(0, 0.12, count))
+    cloud = 1 + fractal_noise(dice, count, size, cells=2, octaves=2) * each(dice.log_uniform(0.001, 0.08, count))
+    return (each(value) * lit * cloud).clamp(0, 1), smoothstep(far, 1.0, 1.0 + feather)

@@ -51,6 +51,8 @@ class Recipe:
     p_dust: float = 0.5
     p_hair: float = 0.25
     p_hole: float = 0.22
+    p_flake: float = 0.12
+    p_lost: float = 0.05
     p_border: float = 0.12
     p_tape: float = 0.06
 

@@ -11,6 +11,7 @@ from oldphoto_core.degradation import areas, shapes
 from oldphoto_core.degradation.dice import Dice, each
 from oldphoto_core.degradation.fields import Size, edge_distance, fractal_noise, smooth_noise
 from oldphoto_core.degradation.film import from_density, to_density
+from oldphoto_core.degradation.optics import gaussian_blur
 from oldphoto_core.degradation.paper import bare_paper, paper_relief
 from oldphoto_core.degradation.recipe import Recipe
 from oldphoto_core.degradation.textures import TextureLibrary
@@ -69,7 +70,7 @@ class Surface:
                 self.image[index] = change(self.image[index], self.severity[chosen])
 
     def add_structured(self) -> None:
-        """Adds stains, folds, cracks, holes, worn edges, tape, scratches, dust and hair, from the print upwards."""
+        """Adds stains, cracks, folds, holes, flakes, tears, worn edges, tape, scratches, dust and hair in turn."""
         recipe = self.recipe
         self._each_chosen(recipe.p_stain, self._stain)
         self._each_chosen(recipe.p_foxing, self._foxing)
@@ -77,6 +78,8 @@ class Surface:
         self._each_chosen(recipe.p_crack, self._crack)
         self._each_chosen(recipe.p_crease, self._crease)
         self._each_chosen(recipe.p_hole, self._hole)
+        self._each_chosen(recipe.p_flake, self._flake)
+        self._each_chosen(recipe.p_lost, self._lost)
         self._each_chosen(recipe.p_border, self._border)
         self._each_chosen(recipe.p_tape, self._tape)
         self._each_chosen(recipe.p_scratch, self._scratch)
@@ -187,6 +190,20 @@ class Surface:
         alpha = (alpha * 1.6).clamp_max(1)
         rim = 4 * alpha * (1 - alpha) * each(self.dice.normal(count) * 0.2)  # the torn edge catches light, or shades
         self._lay(index, alpha, (self._bared_paper(index, count) + rim).clamp(0, 1))
+
+    def _flake(self, index: Tensor, severity: Tensor, count: int) -> None:
+        alpha = areas.flakes(self.dice, severity, self.size)
+        self._lay(index, alpha * each(self.dice.uniform(0.6, 1, count)), self._bared_paper(index, count))
+
+    def _lost(self, index: Tensor, severity: Tensor, count: int) -> None:
+        """A piece torn off: white fibres along the tear, beyond it what the print was laid upon, in its shadow."""
+        dice = self.dice
+        lost, torn = areas.lost_pieces(dice, count, self.size)
+        fibres = 0.9 + 0.06 * fractal_noise(dice, count, self.size, cells=20, octaves=3)
+        self._lay(index, torn, fibres.clamp(0, 1).expand(-1, 3, -1, -1))
+        beneath = self._bared_paper(index, count)
+        shade = gaussian_blur(torn, dice.uniform(1, 4, count), reach=6)
+        self._lay(index, lost, beneath * (1 - each(dice.uniform(0, 0.5, count)) * (1 - shade)).clamp(0, 1))
 
     def _border(self, index: Tensor, severity: Tensor, count: int) -> None:
         alpha = areas.worn_border(self.dice, severity, self.size)

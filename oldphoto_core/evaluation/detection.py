@@ -93,6 +93,24 @@ class ScoreHistogram:
         """Gives the share of sound pixels that score at least this."""
         return float(self.negative[min(int(threshold * _BINS), _BINS - 1) :].sum() / max(self.negative.sum(), 1))
 
+    def recall_at(self, false_rate: float) -> float:
+        """Gives the share of damaged pixels found where this share of sound ones is, too; NaN as for `auc`.
+
+        Between two thresholds of the histogram the ROC curve is straight.
+        """
+        if not self.positive.any() or not self.negative.any():
+            return math.nan
+        alarms, hits, _ = self.roc()
+        return float(np.interp(false_rate, alarms, hits))
+
+    def recall_at_precision(self, precision: float) -> float:
+        """Gives the largest share of damaged pixels found at any threshold of at least this precision; NaN as above."""
+        if not self.positive.any() or not self.negative.any():
+            return math.nan
+        hits, alarms = self._found()
+        right = hits >= precision * np.maximum(hits + alarms, 1)
+        return float(hits[right].max(initial=0.0) / hits[-1])
+
     def best_f1(self) -> Best:
         """Gives the highest F1 (2 TP / (2 TP + FP + FN)) over thresholds."""
         hits, alarms = self._found()

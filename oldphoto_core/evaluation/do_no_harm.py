@@ -68,8 +68,6 @@ class Measurement:
         folders = data if isinstance(data, Mapping) else {kind: data / kind for kind in ("clean", "old", "texture")}
         self.result = HarmResult(restorer.card.name)
         self._restorer, self._folders, self._count, self._role, self._out = restorer, folders, count, role, out
-        operating = restorer.card.card.get("operating", {})
-        self._acted_above = (operating.get("mask_from", 0.0) + operating.get("mask_sure", 1.0)) / 2
 
     def clean(self) -> None:
         """PSNR of undamaged photos to themselves."""
@@ -174,7 +172,7 @@ class Measurement:
             self._sheet(f"lookalikes-{sort}", ["picture", "restored"], sheet)
 
     def _acted_share(self, photo: Picture) -> float:
-        return float((self._restorer.detect(photo) > self._acted_above).mean())
+        return float(self._restorer.restore(photo, mode="scratches").mask.mean())
 
     def _limit(self, section: str, what: str, values: list[float], limit: float, *, tail: bool = True) -> None:
         self.result.checks.append(Check(section, f"{what}, mean", len(values), float(np.mean(values)), limit, True))

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oldphoto_core.models.blocks import GatedBlock
+from oldphoto_core.models.detector import ScratchDetector
 from oldphoto_core.models.network import RestorationNetwork
-from oldphoto_core.models.scratch_unet import FoldedScratchUNet
 from oldphoto_core.models.translation import GatedTranslation
 from oldphoto_core.models.vae import LinearPathVAE
 
@@ -37,7 +37,7 @@ def inference_copy(module: nn.Module, *, dtype: torch.dtype = torch.float32) -> 
     Returns:
         A module with the same methods, whose inputs and outputs are float32 whatever the dtype. It cannot be trained.
     """
-    if isinstance(module, FoldedScratchUNet):
+    if isinstance(module, ScratchDetector):
         return _folded_detector(copy.deepcopy(module), dtype)
     if not isinstance(module, RestorationNetwork) or not isinstance(module.translation, GatedTranslation):
         return module
@@ -52,7 +52,7 @@ def carries_bfloat16(module: nn.Module) -> bool:
     """Whether `inference_copy` can give this network in bfloat16."""
     if isinstance(module, RestorationNetwork):
         return isinstance(module.translation, GatedTranslation)
-    return isinstance(module, FoldedScratchUNet)
+    return isinstance(module, ScratchDetector)
 
 
 def _replace(parent: nn.Module, dtype: torch.dtype, *, keep: tuple[nn.Module, ...]) -> None:
@@ -152,7 +152,7 @@ def _fast_convolution(layer: nn.Conv2d, dtype: torch.dtype) -> nn.Module:
     return layer if dtype == torch.float32 else CastConvolution(layer, dtype)
 
 
-def _folded_detector(detector: FoldedScratchUNet, dtype: torch.dtype) -> FoldedScratchUNet:
+def _folded_detector(detector: ScratchDetector, dtype: torch.dtype) -> ScratchDetector:
     """Gives the detector with each batch norm folded into the convolution before it."""
     for module in detector.modules():
         if isinstance(module, nn.Sequential):

@@ -5,30 +5,39 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from oldphoto_core.models.filling import REACH_PX, fill
 from oldphoto_core.models.look import Glance, Look, make_thumbnail
+from oldphoto_core.models.mender import Mender
 from oldphoto_core.models.vae import VAE
 
 
 class RestorationNetwork(nn.Module):
-    """The four networks that turn a damaged photo into a restored one.
+    """The networks that turn a damaged photo into a restored one.
 
     Attributes:
         vae_x: VAE1, shared by old and damaged photos; its encoder is used.
         vae_y: VAE2, over clean photos; its decoder is used.
         translation: T.
         look: the look at the whole photo; None in `paper`.
-        fills: whether E_RX is shown the photo with its damaged places filled from beside them.
+        mender: adds what a filling lacks to photos that are filled; None in `paper`.
+        fills: whether E_RX is shown photos whose damaged places are mended (`oldphoto_core.restoration.mending`).
     """
 
     def __init__(
-        self, *, vae_x: VAE, vae_y: VAE, translation: nn.Module, look: Look | None, fills: bool = False
+        self,
+        *,
+        vae_x: VAE,
+        vae_y: VAE,
+        translation: nn.Module,
+        look: Look | None,
+        mender: Mender | None = None,
+        fills: bool = False,
     ) -> None:
         super().__init__()
         self.vae_x = vae_x
         self.vae_y = vae_y
         self.translation = translation
         self.look = look
+        self.mender = mender
         self.fills = fills
 
     @property
@@ -49,7 +58,7 @@ class RestorationNetwork(nn.Module):
 
         Args:
             image: (B, 3, H, W) in [-1, 1], H and W multiples of `total_stride`.
-            mask: (B, 1, H, W) in [0, 1], soft.
+            mask: (B, 1, H, W) in [0, 1], soft, of what is damaged still.
             glance: the look at the whole photo.
             window: (B, 4) top, left, bottom, right as fractions of the whole photo.
 
@@ -60,18 +69,13 @@ class RestorationNetwork(nn.Module):
 
     def restore_toned(self, toned: Tensor, mask: Tensor, glance: Glance | None) -> Tensor:
         """Restores what `toned` gave; see `restore`."""
-        shown = self.shown(toned, mask)
-        return self.vae_y.decode(self.translation(self.vae_x.encode_mean(shown), mask, glance))
-
-    def shown(self, toned: Tensor, mask: Tensor) -> Tensor:
-        """Gives what E_RX is shown: the toned photo, filled where it is damaged if this network does so."""
-        return fill(toned, mask) if self.fills else toned
+        return self.vae_y.decode(self.translation(self.vae_x.encode_mean(toned), mask, glance))
 
     @property
     def reach_px(self) -> int | None:
         """How many pixels away an input pixel can change an output pixel, for a given glance; None: any distance."""
         parts = (self.vae_x.encoder_reach_px, self.translation.reach_px, self.vae_y.decoder_reach_px)
-        return None if None in parts else sum(parts) + (REACH_PX if self.fills else 0)
+        return None if None in parts else sum(parts)
 
 
 def stack_windows(windows: list[tuple[float, float, float, float]], device: torch.device | str) -> Tensor:

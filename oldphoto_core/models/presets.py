@@ -1,21 +1,20 @@
 """The two presets: `paper`, the authors' sizes, and `archive`, compact and made for scans.
 
-Beside them, for what is never released: `tiny` for tests, and for the ablation a quarter of the widths, with and
-without each part that is a matter of sizes.
+Beside them, never released: `tiny`, for tests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
 from oldphoto_core.errors import ConfigError
+from oldphoto_core.models.detector import DetectorConfig, build_detector_network
 from oldphoto_core.models.discriminators import ChannelDiscriminator, LatentDiscriminator, PatchDiscriminator
 from oldphoto_core.models.look import Look, LookConfig
+from oldphoto_core.models.mender import Mender
 from oldphoto_core.models.network import RestorationNetwork
-from oldphoto_core.models.scratch_unet import DetectorConfig, build_detector_network
 from oldphoto_core.models.translation import TranslationConfig, build_translation_network
 from oldphoto_core.models.vae import VAE, VAEConfig
 from oldphoto_core.models.vae import build_vae as build_vae_network
@@ -30,7 +29,8 @@ class Preset:
         detector, vae, translation: sizes; both VAEs have the same.
         look: sizes of the look at the whole photo, or None.
         discriminator_filters: first width of the discriminators.
-        fills: E_RX is shown the photo with its damaged places filled from beside them.
+        mender: first to last width of the mender, or None.
+        fills: E_RX is shown photos whose damaged places are mended.
         published: trained by the paper's losses, rates and optimiser, not by the recipe's.
     """
 
@@ -40,13 +40,14 @@ class Preset:
     translation: TranslationConfig
     look: LookConfig | None
     discriminator_filters: int = 64
+    mender: tuple[int, ...] | None = None
     fills: bool = False
     published: bool = False
 
 
 ARCHIVE = Preset(
     name="archive",
-    detector=DetectorConfig(kind="folded", widths=(32, 64, 96, 128, 160), contrast=True),
+    detector=DetectorConfig(kind="pretrained", widths=(32, 48, 64, 96)),
     vae=VAEConfig(kind="linear", latent_channels=48, width=64, depth=1),
     translation=TranslationConfig(
         kind="gated",
@@ -59,6 +60,7 @@ ARCHIVE = Preset(
     ),
     look=LookConfig(width=64, depth=2, token_size=64, condition_size=64),
     discriminator_filters=32,
+    mender=(32, 64, 96, 128),
     fills=True,
 )
 
@@ -75,7 +77,7 @@ PAPER = Preset(
 
 TINY = Preset(
     name="tiny",
-    detector=DetectorConfig(kind="folded", widths=(8, 16, 16), depth=1),
+    detector=DetectorConfig(kind="pretrained", widths=(8, 8), stages=3),
     vae=VAEConfig(kind="linear", latent_channels=48, width=8, depth=1),
     translation=TranslationConfig(
         kind="gated",
@@ -88,53 +90,12 @@ TINY = Preset(
     ),
     look=LookConfig(width=8, depth=1, token_size=8, condition_size=8),
     discriminator_filters=4,
+    mender=(8, 8),
     fills=True,
 )
 """The archive's shape at toy sizes, for smoke runs and tests; never released."""
 
-
-
-def quartered(p: Preset, name: str) -> Preset:
-    """Gives a preset at a quarter of its widths, for trials beside each other; the detector stays as it is.
-
-    The linear path of a VAE keeps its 48 channels, without which it could not give a photo back.
-    """
-    vae, translation, look = p.vae, p.translation, p.look
-    latent = vae.latent_channels if vae.kind == "linear" else vae.latent_channels // 4
-    return replace(
-        p,
-        name=name,
-        vae=replace(vae, latent_channels=latent, width=vae.width // 4),
-        translation=replace(
-            translation,
-            latent_channels=latent,
-            widths=tuple(width // 4 for width in translation.widths),
-            inner=translation.inner // 4,
-            condition_size=translation.condition_size // 4,
-            token_size=translation.token_size // 4,
-        ),
-        look=look
-        and replace(
-            look, width=look.width // 4, token_size=look.token_size // 4, condition_size=look.condition_size // 4
-        ),
-        discriminator_filters=p.discriminator_filters // 4,
-    )
-
-
-QUARTER = quartered(ARCHIVE, "quarter")
-QUARTER_LOCAL = replace(QUARTER, name="quarter-local", translation=replace(QUARTER.translation, attention="none"))
-QUARTER_PLAIN = replace(QUARTER, name="quarter-plain", translation=replace(QUARTER.translation, attention="plain"))
-QUARTER_BLIND = replace(
-    QUARTER,
-    name="quarter-blind",
-    look=None,
-    translation=replace(QUARTER.translation, condition_size=0, token_size=0),
-)
-"""Without the look: no tone map, no condition, and T's own features as sources."""
-PAPER_QUARTER = quartered(PAPER, "paper-quarter")
-ABLATED = (QUARTER, QUARTER_LOCAL, QUARTER_PLAIN, QUARTER_BLIND, PAPER_QUARTER)
-
-PRESETS = {preset.name: preset for preset in (ARCHIVE, PAPER, TINY, *ABLATED)}
+PRESETS = {preset.name: preset for preset in (ARCHIVE, PAPER, TINY)}
 
 
 def preset(name: str) -> Preset:
@@ -149,9 +110,14 @@ def preset(name: str) -> Preset:
         raise ConfigError(f"there is no preset {name!r}; the presets are {', '.join(sorted(PRESETS))}") from None
 
 
-def build_detector(p: Preset, *, weights: Mapping[str, Tensor] | None = None) -> nn.Module:
-    """Gives a fresh scratch detector, of the sizes that `weights` were trained with where they are given."""
-    return build_detector_network(p.detector if weights is None else p.detector.as_in(weights))
+def build_detector(p: Preset) -> nn.Module:
+    """Gives a fresh scratch detector."""
+    return build_detector_network(p.detector)
+
+
+def build_mender(p: Preset) -> Mender | None:
+    """Gives a fresh mender, or None where the preset has none."""
+    return None if p.mender is None else Mender(p.mender)
 
 
 def build_vae(p: Preset) -> VAE:
@@ -170,9 +136,14 @@ def build_look(p: Preset) -> Look | None:
 
 
 def build_restoration(p: Preset) -> RestorationNetwork:
-    """Gives fresh VAE1, VAE2, T and look, joined."""
+    """Gives fresh VAE1, VAE2, T, look and mender, joined."""
     return RestorationNetwork(
-        vae_x=build_vae(p), vae_y=build_vae(p), translation=build_translation(p), look=build_look(p), fills=p.fills
+        vae_x=build_vae(p),
+        vae_y=build_vae(p),
+        translation=build_translation(p),
+        look=build_look(p),
+        mender=build_mender(p),
+        fills=p.fills,
     )
 
 

@@ -18,11 +18,10 @@ from torch import nn
 from oldphoto_core.errors import ReleaseError
 from oldphoto_core.models.network import RestorationNetwork
 from oldphoto_core.models.presets import Preset, build_detector, build_restoration, preset
-from oldphoto_core.models.views import VIEWS
 from oldphoto_core.releases.card import CARD_NAME, CARD_VERSION, ReleaseCard, read_card, weights_hash
 
-PARTS = ("detector", "vae_x", "vae_y", "translation", "look")
-"""The networks of a release; `look` is missing where the preset has none."""
+PARTS = ("detector", "mender", "vae_x", "vae_y", "translation", "look")
+"""The networks of a release; `look` is missing where the preset has none, `mender` where none was trained."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class LoadedRelease:
     Attributes:
         card: the card they came with.
         detector: image (B, 3, H, W) in [-1, 1] -> logits (B, 1, H, W).
-        network: VAEs, translation and look.
+        network: VAEs, translation, look and mender.
     """
 
     card: ReleaseCard
@@ -49,7 +48,7 @@ def save_release(
         folder: made if need be; weights there are replaced.
         sizes: the preset the networks were built with.
         detector: the scratch detector.
-        network: VAEs, translation and look.
+        network: VAEs, translation, look and mender.
         card: what is known: data, steps, time, hardware, `metrics`, and the `operating` point, which is part of the
             release's hash. Name, hash and files are added.
     """
@@ -57,7 +56,7 @@ def save_release(
     files: dict[str, str] = {}
     sizes_by_part: dict[str, int] = {}
     for part, module in _parts(detector, network).items():
-        tensors = {name: _half(tensor, f"{part}: {name}") for name, tensor in module.state_dict().items()}
+        tensors = {name: _stored(tensor, f"{part}: {name}") for name, tensor in module.state_dict().items()}
         data = save(tensors)
         write_whole(folder / f"{part}.safetensors", data)
         files[f"{part}.safetensors"] = hashlib.sha256(data).hexdigest()
@@ -85,17 +84,14 @@ def load_release(card: ReleaseCard, *, device: torch.device | str = "cpu") -> Lo
         ReleaseError: a file is missing or altered, or does not fit the preset, or the card asks for what is not known.
     """
     card.verify()
-    if card.views not in VIEWS:
-        raise ReleaseError(
-            f"{card.folder / CARD_NAME}: the detector is to be asked from {card.views} sides (`views`); expected one of"
-            f" {', '.join(map(str, VIEWS))}; install the release again"
-        )
     sizes = preset(card.preset)
     network = build_restoration(sizes)
-    network.fills = bool(card.card.get("fills", False))  # releases of before the filling were trained without
+    network.fills = bool(card.card.get("fills", False))
+    if "mender.safetensors" not in card.files:  # damaged places are filled, and nothing is added
+        network.mender = None
     path = card.folder / "detector.safetensors"
     try:
-        detector = build_detector(sizes, weights=load_file(path))
+        detector = build_detector(sizes)
         for part, module in _parts(detector, network).items():
             path = card.folder / f"{part}.safetensors"
             module.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
@@ -108,19 +104,22 @@ def load_release(card: ReleaseCard, *, device: torch.device | str = "cpu") -> Lo
 
 
 def _parts(detector: nn.Module, network: RestorationNetwork) -> dict[str, nn.Module]:
-    parts = {name: getattr(network, name) for name in PARTS[1:]}
-    return {"detector": detector, **{name: module for name, module in parts.items() if module is not None}}
+    parts = {"detector": detector, **{name: getattr(network, name) for name in PARTS[1:]}}
+    return {name: module for name, module in parts.items() if module is not None}
 
 
-def _half(tensor: torch.Tensor, name: str) -> torch.Tensor:
-    """Gives it in half precision, or in single where half has no room for it, as for a large variance."""
+def _stored(tensor: torch.Tensor, name: str) -> torch.Tensor:
+    """Gives kernels in half precision, and vectors (offsets, factors, statistics) in single, which costs nothing.
+
+    A kernel that half precision has no room for stays in single too.
+    """
     tensor = tensor.detach().cpu().contiguous()
     if not tensor.is_floating_point():
         return tensor
     if not torch.isfinite(tensor).all():
         raise ReleaseError(f"{name} holds infinities or what is no number; expected trained weights, train again")
     half = tensor.to(torch.float16)
-    return half if torch.isfinite(half).all() else tensor.float()
+    return tensor.float() if tensor.dim() < 2 or not torch.isfinite(half).all() else half
 
 
 def write_whole(path: Path, data: bytes) -> None:

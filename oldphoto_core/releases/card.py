@@ -53,9 +53,9 @@ class ReleaseCard:
         return (str(entry["file"]),) if entry else ()
 
     @property
-    def views(self) -> int:
-        """From how many sides the detector is asked: see `oldphoto_core.models.views`; part of the operating point."""
-        return int((self.card.get("operating") or {}).get("views", 1))
+    def logit_offset(self) -> float:
+        """What is added to the detector's logits, so that 0.5 is as often wrong as its parent's was."""
+        return float((self.card.get("operating") or {}).get("logit_offset", 0.0))
 
     def verify(self) -> None:
         """Reads every weights file and compares it with the card.

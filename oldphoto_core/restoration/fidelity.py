@@ -63,7 +63,7 @@ class RestorationReport:
         mean_change: the same over all pixels.
         left_alone: True where the photo came back bit for bit.
         monochrome: `no`, `neutral` or `toned`: what the photo was taken for.
-        mode, tone, strength: as asked for.
+        mode, tone, strength, mending: as asked for.
         working_scale: scan pixels a side for one pixel that was repaired; 1: the scan as it is.
         notes: what else a person should know, such as memory that ran out.
         fidelity: what was done to the photo, measured; None where it was left alone.
@@ -82,6 +82,7 @@ class RestorationReport:
     mode: str
     tone: str
     strength: float
+    mending: str
     fidelity: FidelityFigures | None = None
     working_scale: int = 1
     notes: tuple[str, ...] = ()

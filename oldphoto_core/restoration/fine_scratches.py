@@ -26,6 +26,8 @@ TILE_PX = 1_536
 """Side of a tile's core at most: with what is read around it no larger than a tile of the repair."""
 WIDEST_PX = 10
 """What is wider, as the detector marks it, is no fine scratch; lines of up to 3 pixels are marked 5 to 9 wide."""
+SURE_ABOVE = 0.85
+"""Probability from which a mark may start."""
 GROWN_ABOVE = 0.5
 """From where the detector is sure, a mark goes on along a line while it is more likely than not."""
 
@@ -72,9 +74,8 @@ def find_fine_scratches(
     for row in fine_tiles(height, width, networks, scale=scale):
         marked = np.zeros((row[0].core[2] - row[0].core[0], width), np.uint8)
         for tile, piece in tiles_with_pieces(photo, row):
-            taken = _taken(tile, found, networks, scale, piece.shape[:2])
-            probability = networks.detect(piece, bounded=False)
-            here = fine_marks(probability, taken, sure_above=networks.mask_threshold, crowd_px=crowd_px)
+            taken = _taken(tile, found, scale, piece.shape[:2])
+            here = fine_marks(networks.detect(piece), taken, crowd_px=crowd_px)
             marked[:, tile.columns] = tile.core_of(here)
         some = some or bool(marked.any())
         marks.append(marked)
@@ -91,13 +92,12 @@ def _crowd_px(scale: int) -> int:
     return CROWD_PX * scale | 1
 
 
-def fine_marks(probability: np.ndarray, taken: np.ndarray, *, sure_above: float, crowd_px: int) -> np.ndarray:
+def fine_marks(probability: np.ndarray, taken: np.ndarray, *, crowd_px: int) -> np.ndarray:
     """Gives (h, w) uint8, 255 on thin lines and specks.
 
     Args:
         probability: (h, w) float32, of damage.
         taken: (h, w) bool, what is repaired at the working scale.
-        sure_above: probability from which a mark may start.
         crowd_px: side of the square in which other thin marks count, odd.
     """
     likely = (probability > GROWN_ABOVE).astype(np.uint8)
@@ -105,20 +105,19 @@ def fine_marks(probability: np.ndarray, taken: np.ndarray, *, sure_above: float,
     wide = cv2.dilate(cv2.morphologyEx(likely, cv2.MORPH_OPEN, disc), disc)
     crowd = cv2.blur(np.where(wide > 0, np.float32(0), probability), (crowd_px, crowd_px))
     allowed = likely * (wide == 0) * ~taken * (crowd < CROWD_BELOW)
-    marked = (probability > sure_above).astype(np.uint8) * allowed
+    marked = (probability > SURE_ABOVE).astype(np.uint8) * allowed
     step = np.ones((3, 3), np.uint8)
     for _ in range(_GROWTH_PX if marked.any() else 0):
         marked = cv2.dilate(marked, step) * allowed
     return marked * np.uint8(255)
 
 
-def _taken(tile: Tile, found: Survey, networks: Networks, scale: int, size: tuple[int, int]) -> np.ndarray:
-    """Gives (h, w) bool of what a tile reads: where the working scale's repair is at least half of the result."""
+def _taken(tile: Tile, found: Survey, scale: int, size: tuple[int, int]) -> np.ndarray:
+    """Gives (h, w) bool of what a tile reads: what is mended at the working scale."""
     top, left, bottom, right = tile.read
-    rows = np.minimum(np.arange(top, bottom) // scale, found.mask.shape[0] - 1)
-    columns = np.minimum(np.arange(left, right) // scale, found.mask.shape[1] - 1)
-    part = found.mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    acted_on = found.acted_on(networks, part) >= 0.5
-    taken = acted_on[np.ix_(rows - rows[0], columns - columns[0])]
+    rows = np.minimum(np.arange(top, bottom) // scale, found.mended.shape[0] - 1)
+    columns = np.minimum(np.arange(left, right) // scale, found.mended.shape[1] - 1)
+    part = found.mended[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    taken = part[np.ix_(rows - rows[0], columns - columns[0])]
     assert taken.shape == size, (taken.shape, size)
     return taken

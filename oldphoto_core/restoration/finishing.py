@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 
 from oldphoto_core.colour_space import WorkingColour
-from oldphoto_core.restoration.blending import as_grey
 from oldphoto_core.restoration.carrying import CARRY_REACH_PX, carried_change
 from oldphoto_core.restoration.fine_mending import FineMender
+from oldphoto_core.restoration.mask import probabilities_of
 from oldphoto_core.restoration.networks import Window
 from oldphoto_core.restoration.repair import Repair
 from oldphoto_core.restoration.working import DirectPhoto, ReducedPhoto, as_float, seen_by_networks
@@ -40,20 +40,23 @@ class FinishedRows:
     Attributes:
         top: the first of them.
         before, after: of the scan's shape and dtype.
-        mask: (h, W) float32 in [0, 1], at the scan's scale.
+        mask: (h, W) float32, 1 where it was mended, at the scan's scale.
+        found: (h, W) float32 in [0, 1], the probability of damage.
     """
 
     top: int
     before: np.ndarray
     after: np.ndarray
     mask: np.ndarray
+    found: np.ndarray
 
     def below(self, row: int) -> FinishedRows | None:
         """Gives what of it lies at this row or below; None where nothing does."""
         skip = max(0, row - self.top)
         if skip >= len(self.after):
             return None
-        return FinishedRows(self.top + skip, self.before[skip:], self.after[skip:], self.mask[skip:])
+        parts = (self.before, self.after, self.mask, self.found)
+        return FinishedRows(self.top + skip, *(part[skip:] for part in parts))
 
 
 @dataclass(frozen=True)
@@ -84,25 +87,24 @@ class Finisher:
             yield from self._carried_up(photo)
 
     def _as_it_is(self, photo: DirectPhoto) -> Iterator[FinishedRows]:
-        mask = self.repair.found.mask
+        found, scratches = self.repair.found, self.repair.mode == "scratches"
         step = max(1, _BLOCK_PIXELS // photo.width)
         for repaired in self.repair.rows(photo):
             for start in range(0, len(repaired.image), step):
                 part = slice(start, start + step)
                 top, image = repaired.top + start, as_float(repaired.image[part])
                 before = photo.held(top, top + len(image))
-                probability = mask[top : top + len(image)].astype(np.float32) / 255
-                weight = None if repaired.weight is None else repaired.weight[part]
-                yield self._finished(top, before, image, probability, weight)
+                rows = slice(top, top + len(image))
+                mended = found.mended[rows].astype(np.float32)
+                probability = probabilities_of(found.found[rows])
+                yield self._finished(top, before, image, mended, probability, mended if scratches else None)
 
     def _carried_up(self, photo: ReducedPhoto) -> Iterator[FinishedRows]:
         image = np.empty_like(photo.pixels)
-        weight = None if self.repair.mode == "full" else np.empty(photo.pixels.shape[:2], np.float32)
+        scratches, found = self.repair.mode == "scratches", self.repair.found
         for repaired in self.repair.rows(photo):
             part = slice(repaired.top, repaired.top + len(repaired.image))
             image[part] = repaired.image
-            if weight is not None and repaired.weight is not None:
-                weight[part] = repaired.weight
         height, width = self.scan.shape[:2]
         step = max(1, _BLOCK_PIXELS // (width * self.scale))
         for top in range(0, photo.height, step):
@@ -115,16 +117,14 @@ class Finisher:
             fine, marked = np.zeros(seen.shape[:2], bool), np.float32(0)
             if self.fine is not None:
                 fine, marked = self.fine.put(top * self.scale, seen)
-            codes = self.repair.found.mask[rows].astype(np.float32) / 255
+            probability = probabilities_of(found.found[rows])
             window = (first / photo.height, 0.0, last / photo.height, 1.0)
             working = self._toned(as_float(photo.pixels[rows]), window)
-            share = self.repair.found.acted_on(self.repair.networks, self.repair.found.mask[rows])
-            if weight is not None:
-                share = weight[rows]
+            share = found.mended[rows].astype(np.float32)
             change = as_float(image[rows]) - working
-            if weight is None:
+            if not scratches:
                 change = carried_change(change, share)
-            small = np.dstack([change, working, share, codes])
+            small = np.dstack([change, working, share, probability])
             above = min(top - first, _CONTEXT)  # what only the change looked at is not enlarged
             small = small[top - first - above : bottom - first + _CONTEXT]
             large = self._enlarged(small, above, bottom - top)[: len(before), :width]
@@ -132,14 +132,15 @@ class Finisher:
             share_up = np.clip(share_up, 0, 1)
             sharp = self._toned(seen, self._window_of(photo, top, len(before)))
             restored = sharp + change - share_up[:, :, None] * (sharp - soft)
-            if self.repair.is_monochrome and not self.repair.keeps_tone:
-                restored = as_grey(restored)
+            if not self.repair.keeps_tone:
+                restored = self.repair.in_print_hue(restored)
             yield self._finished(
                 top * self.scale,
                 before,
                 np.clip(restored, 0, 1),
+                np.maximum(share_up > 0.5, marked).astype(np.float32),
                 np.maximum(np.clip(mask_up, 0, 1), marked),
-                None if weight is None else np.maximum(np.where(share_up > 1e-3, share_up, 0), fine),
+                np.maximum(np.where(share_up > 1e-3, share_up, 0), fine) if scratches else None,
             )
 
     def _enlarged(self, rows: np.ndarray, above: int, height: int) -> np.ndarray:
@@ -162,7 +163,13 @@ class Finisher:
         return self.repair.networks.tone(image, self.repair.found.glance, window)
 
     def _finished(
-        self, top: int, before: np.ndarray, restored: np.ndarray, mask: np.ndarray, weight: np.ndarray | None
+        self,
+        top: int,
+        before: np.ndarray,
+        restored: np.ndarray,
+        mask: np.ndarray,
+        found: np.ndarray,
+        weight: np.ndarray | None,
     ) -> FinishedRows:
         """Gives rows in the scan's own values: what lies outside sRGB comes through, and what is kept is kept."""
         stored = before if self.colour.is_srgb and self.strength == 1 else None
@@ -182,7 +189,7 @@ class Finisher:
         if weight is not None:
             intact = weight <= 0
             after[intact] = before[intact]
-        return FinishedRows(top, before, after, mask)
+        return FinishedRows(top, before, after, mask, found)
 
 
 def quantised(values: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 
@@ -12,16 +12,8 @@ from torch import Tensor
 
 from oldphoto_core.models.look import Glance
 from oldphoto_core.models.network import RestorationNetwork, stack_windows
-from oldphoto_core.models.views import seen_from
 from oldphoto_core.releases.bundle import LoadedRelease
-from oldphoto_core.restoration.evidence import (
-    EVIDENCE_REACH_PX,
-    RIM_PX,
-    bounded_by_surroundings,
-    evidence_of_fading,
-    kept_within_grain,
-)
-from oldphoto_core.restoration.fidelity import DAMAGED_ABOVE
+from oldphoto_core.restoration.evidence import evidence_of_fading, kept_within_grain
 from oldphoto_core.restoration.precision import PrecisionChoice, prepare_release
 from oldphoto_core.restoration.turns import Turns
 
@@ -33,12 +25,11 @@ MOST_TOGETHER_PX = 8_000_000
 
 
 class Networks:
-    """Detector, look, VAEs and translation of a release, ready to be given pieces.
+    """Detector, mender, look, VAEs and translation of a release, ready to be given pieces.
 
     Attributes:
         device: where they compute.
         precision: `float32` or `bfloat16`, of products; chosen here where `auto` is asked for.
-        mask_threshold: probability from which `scratches` mode mends.
         largest_batch: pieces that were restored together at most.
     """
 
@@ -46,14 +37,12 @@ class Networks:
         self._loaded = release
         self._release, self.precision = prepare_release(release, device=device, precision=precision)
         self.device = device
+        self._offset = release.card.logit_offset
         self.largest_batch = 0
         self._detecting: Turns[np.ndarray, np.ndarray] | None = None
         self._restoring: Turns[_Piece, np.ndarray] | None = None
         if device.type != "cpu":
             self.share()
-        operating: Mapping[str, float] = release.card.card.get("operating", {})
-        self.mask_threshold = float(operating.get("mask_threshold", DAMAGED_ABOVE))
-        self._low, self._high = float(operating.get("mask_from", 0.0)), float(operating.get("mask_sure", 1.0))
 
     def on_cpu(self) -> Networks:
         """Gives a copy that computes on the CPU."""
@@ -67,14 +56,12 @@ class Networks:
     @property
     def detector_reach_px(self) -> int | None:
         """How far a pixel may change what `detect` gives; None: any distance."""
-        reach = self._release.detector.reach_px
-        return None if reach is None else reach + EVIDENCE_REACH_PX
+        return self._release.detector.reach_px
 
     @property
     def reach_px(self) -> int | None:
         """How far a pixel may change the restoration, for a given glance; None: any distance."""
-        reach = self._network.reach_px
-        return None if reach is None else max(reach, RIM_PX)
+        return self._network.reach_px
 
     @property
     def stride(self) -> int:
@@ -85,36 +72,32 @@ class Networks:
     def _network(self) -> RestorationNetwork:
         return self._release.network
 
-    def acted_on(self, probability: np.ndarray) -> np.ndarray:
-        """Gives the mask that the translation is shown: none below `mask_from`, full from `mask_sure`, a ramp between.
-
-        A detector that is unsure everywhere makes the translation repaint texture that was never damaged.
-        """
-        return np.clip((probability - self._low) / (self._high - self._low), 0, 1)
-
     def share(self) -> None:
         """Lets threads that ask at the same time be answered together."""
         self._detecting = Turns(self._detect_together, most=MOST_TOGETHER_PX)
         self._restoring = Turns(self._restore_together, most=MOST_TOGETHER_PX)
 
-    def detect(self, piece: np.ndarray, *, bounded: bool = True) -> np.ndarray:
-        """Gives the probability of damage (h, w) float32 of a piece (h, w, 3) float32 in [0, 1].
-
-        Args:
-            piece: of a photo.
-            bounded: whether it is what is believed, given the surroundings, or the detector's own word.
-        """
+    def detect(self, piece: np.ndarray) -> np.ndarray:
+        """Gives the probability of damage (h, w) float32 of a piece (h, w, 3) float32 in [0, 1]."""
         if self._detecting is None:
-            [probability] = self._detect_together([piece])
-        else:
-            probability = self._detecting.ask(piece, kind=piece.shape, weight=piece.shape[0] * piece.shape[1])
-        return bounded_by_surroundings(probability) if bounded else probability
+            return self._detect_together([piece])[0]
+        return self._detecting.ask(piece, kind=piece.shape, weight=piece.shape[0] * piece.shape[1])
+
+    @torch.inference_mode()
+    def mend(self, piece: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Gives a filled piece (h, w, 3) float32 in [0, 1] with what the mender adds inside the mask (h, w) bool."""
+        if self._network.mender is None:
+            return piece
+        with self._autocast():
+            image = self._to_device([piece * 2 - 1])
+            mended = self._network.mender(image, self._to_device([mask[:, :, None]]))
+        return _to_arrays(mended)[0]
 
     @torch.inference_mode()
     def _detect_together(self, pieces: Sequence[np.ndarray]) -> list[np.ndarray]:
         with self._autocast():
             image = self._to_device([piece * 2 - 1 for piece in pieces])
-            logits = seen_from(self._release.detector, image, self._release.card.views)
+            logits = self._release.detector(image) + self._offset
         return list(torch.sigmoid(logits.float())[:, 0].cpu().numpy())
 
     @torch.inference_mode()
@@ -127,12 +110,17 @@ class Networks:
             glance = look(thumbnail.to(self.device), thumbnail_mask.to(self.device))
         return replace(glance, tone=glance.tone.strength(evidence_of_fading(thumbnail)))
 
+    @property
+    def mends_first(self) -> bool:
+        """Whether the translation is shown photos that are mended, and no mask; the paper's meets the damage itself."""
+        return self._network.fills
+
     def restore(self, piece: np.ndarray, mask: np.ndarray, glance: Glance | None, window: Window) -> np.ndarray:
         """Restores a piece.
 
         Args:
             piece: (h, w, 3) float32 in [0, 1].
-            mask: (h, w) float32 in [0, 1], as acted on.
+            mask: (h, w) float32 in [0, 1] of what is still damaged.
             glance: of the whole photo.
             window: where the piece lies in the photo.
 
@@ -142,7 +130,7 @@ class Networks:
         request = (piece, mask, glance, window)
         if self._restoring is None:
             return self._restore_together([request])[0]
-        return self._restoring.ask(request, kind=mask.shape, weight=mask.size)
+        return self._restoring.ask(request, kind=piece.shape, weight=piece.shape[0] * piece.shape[1])
 
     @torch.inference_mode()
     def _restore_together(self, requests: Sequence[_Piece]) -> list[np.ndarray]:
@@ -155,7 +143,7 @@ class Networks:
         with self._autocast():
             toned = self._network.toned(image, glance, where)
             restored = self._network.restore_toned(toned, mask, glance).float()
-        return _to_arrays(restored if glance is None else kept_within_grain(toned.float(), restored, mask))
+        return _to_arrays(restored if glance is None else kept_within_grain(toned.float(), restored))
 
     @torch.inference_mode()
     def tone(self, piece: np.ndarray, glance: Glance | None, window: Window) -> np.ndarray:

@@ -73,7 +73,8 @@ def restore_image(
     restored, _ = stack_pictures([one.image for one in done], [page.icc_profile for page in image.pages])
     return ScanResult(
         image=image.scan if report.left_alone else restored,
-        mask=stack_masks([one.mask for one in done]) if mask is None or join else mask,
+        mask=stack_masks([one.mask for one in done]),
+        found=stack_masks([one.found for one in done]),
         report=report,
         pages=tuple(done),
     )

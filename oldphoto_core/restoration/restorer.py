@@ -17,6 +17,7 @@ from oldphoto_core.releases.card import ReleaseCard, find_release
 from oldphoto_core.releases.uncertainty import require_uncertainty
 from oldphoto_core.restoration.fidelity import RestorationReport
 from oldphoto_core.restoration.fine_scratches import FROM_SCALE, fine_tiles
+from oldphoto_core.restoration.mask import Mending
 from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.pixels import checked, checked_mask
 from oldphoto_core.restoration.precision import PrecisionChoice
@@ -28,7 +29,7 @@ from oldphoto_core.restoration.uncertainty import uncertainty_rows
 from oldphoto_core.row_spool import HELD_BYTES, RowSpool
 from oldphoto_core.scan import ArrayScan, Scan
 
-__all__ = ["Mode", "RestorationResult", "Restorer", "ToneChoice"]
+__all__ = ["Mending", "Mode", "RestorationResult", "Restorer", "ToneChoice"]
 
 TILE_PX = {"cpu": 2048, "cuda": 2048}
 """Side of a tile's core, at most, where none is asked for."""
@@ -43,13 +44,15 @@ class RestorationResult:
 
     Attributes:
         image: of the input's shape and dtype.
-        mask: (H, W) float32 in [0, 1], the probability of structured damage, or the mask that was given.
+        mask: (H, W) float32, 1 where it was mended, else 0.
+        found: (H, W) float32 in [0, 1], the probability of structured damage, or the mask that was given.
         report: what was done.
         uncertainty: where it was asked for, (H, W) float32, the error to expect of each pixel in levels of 255.
     """
 
     image: np.ndarray
     mask: np.ndarray
+    found: np.ndarray
     report: RestorationReport
     uncertainty: np.ndarray | None = None
 
@@ -149,7 +152,7 @@ class Restorer:
             scale: see `restore`.
         """
         begun = self._begin(image, None, Wanted(), icc_profile, scale)
-        return np.concatenate([rows for _, rows in begun.mask_rows()])
+        return np.concatenate([rows for _, rows in begun.found_rows()])
 
     def restore(
         self,
@@ -159,6 +162,7 @@ class Restorer:
         strength: float = 1.0,
         tone: ToneChoice = "correct",
         *,
+        mending: Mending = "normal",
         join: bool = False,
         icc_profile: bytes | None = None,
         scale: int | None = None,
@@ -169,10 +173,13 @@ class Restorer:
         Args:
             image: (H, W, 3) or (H, W), uint8 or uint16; at least 32 x 32. It is not written to.
             mask: (H, W), 1 where damaged (bool, or float in [0, 1]); None: detected.
-            join: the mask is joined with the detected one, and so it is given back; else it stands in its place.
+            join: what is detected is mended beside the mask; else the mask stands in its place.
             mode: `full` restores everything; `scratches` leaves each pixel outside the mask bit for bit.
             strength: 0 gives the input back, 1 the whole restoration.
-            tone: `correct` undoes fading and toning; `keep` keeps the print's tone. `scratches` always keeps it.
+            tone: `correct` undoes fading and the cast of colour prints, and leaves a toned monochrome print its hue;
+                `neutral` takes that out too; `keep` keeps the print's tone. `scratches` always keeps it.
+            mending: how much of what is found is mended: `sure`, what leaves no doubt; `normal`, and what is likely;
+                `everything`, lost pieces too, whatever lies around them. A given mask is mended as it is.
             icc_profile: what describes the image's values, and then the result's; None: sRGB.
             scale: pixels a side for one pixel of a snapshot: it is repaired at 1/scale, and the repair is carried up;
                 1: the photo as it is; None: estimated, and always 1 up to 2,048 pixels a side.
@@ -184,18 +191,20 @@ class Restorer:
         """
         if uncertainty:
             require_uncertainty(self.card)
-        wanted = Wanted(mode=mode, strength=strength, tone=tone)
+        wanted = Wanted(mode=mode, strength=strength, tone=tone, mending=mending)
         begun = self._begin(image, mask, wanted, icc_profile, scale, join=join)
-        result, found = np.empty_like(image), np.empty(image.shape[:2], np.float32)
+        result = np.empty_like(image)
+        mended, found = np.empty(image.shape[:2], np.float32), np.empty(image.shape[:2], np.float32)
         for part in begun.rows():
             rows = slice(part.top, part.top + len(part.after))
-            result[rows], found[rows] = part.after, part.mask
+            result[rows], mended[rows], found[rows] = part.after, part.mask, part.found
         report = begun.report()
         if report.left_alone:
             result = image.copy()
-        shown = found if mask is None or join else checked_mask(mask)
-        expected = self._uncertainty(image, result, shown, icc_profile, report.working_scale) if uncertainty else None
-        return RestorationResult(image=result, mask=shown, report=report, uncertainty=expected)
+        if report.left_alone:
+            mended[:] = 0
+        expected = self._uncertainty(image, result, found, icc_profile, report.working_scale) if uncertainty else None
+        return RestorationResult(image=result, mask=mended, found=found, report=report, uncertainty=expected)
 
     def _uncertainty(
         self, before: np.ndarray, after: np.ndarray, mask: np.ndarray, icc_profile: bytes | None, scale: int
@@ -222,23 +231,27 @@ class Restorer:
         """
         begun = self.begin(scan, wanted, mask=mask, join=join, icc_profile=icc_profile, scale=scale)
         image = RowSpool(scan.shape, scan.dtype, held_bytes=held_bytes)
+        mended = RowSpool(scan.shape[:2], np.uint8, held_bytes=held_bytes)
         found = RowSpool(scan.shape[:2], np.uint8, held_bytes=held_bytes)
+        spools = (image, mended, found)
         try:
             for part in begun.rows():
                 image.append(part.after)
-                found.append(np.rint(part.mask * 255).astype(np.uint8))
+                mended.append(np.rint(part.mask * 255).astype(np.uint8))
+                found.append(np.rint(part.found * 255).astype(np.uint8))
             report = begun.report()
         except BaseException:
-            image.close()
-            found.close()
+            for spool in spools:
+                spool.close()
             raise
         if report.left_alone:
             image.close()
         return ScanResult(
             image=scan if report.left_alone else image,
-            mask=found if mask is None or join else mask,
+            mask=mended,
+            found=found,
             report=report,
-            spools=(image, found),
+            spools=spools,
         )
 
     def detect_scan(self, scan: Scan, *, icc_profile: bytes | None = None, scale: int | None = None) -> RowSpool:
@@ -249,7 +262,7 @@ class Restorer:
             icc_profile, scale: see `restore`.
         """
         found = RowSpool(scan.shape[:2], np.uint8)
-        for _, rows in self.begin(scan, Wanted(), icc_profile=icc_profile, scale=scale).mask_rows():
+        for _, rows in self.begin(scan, Wanted(), icc_profile=icc_profile, scale=scale).found_rows():
             found.append(np.rint(rows * 255).astype(np.uint8))
         return found
 

@@ -18,6 +18,7 @@ from oldphoto_core.restoration.fidelity_meter import FidelityMeter
 from oldphoto_core.restoration.fine_mending import FineMender
 from oldphoto_core.restoration.fine_scratches import FineMarks, find_fine_scratches
 from oldphoto_core.restoration.finishing import FinishedRows, Finisher
+from oldphoto_core.restoration.mask import Mending, probabilities_of
 from oldphoto_core.restoration.memory import ease
 from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.repair import Mode, Repair, ToneChoice
@@ -40,7 +41,8 @@ class Wanted:
     Attributes:
         mode: `full` or `scratches`.
         strength: 0 gives the scan back, 1 the whole restoration.
-        tone: `correct` or `keep`.
+        tone: `correct`, `neutral` or `keep`.
+        mending: how much of what is found is mended: `sure`, `normal` or `everything`.
 
     Raises:
         ConfigError: a value that cannot be right.
@@ -49,12 +51,15 @@ class Wanted:
     mode: Mode = "full"
     strength: float = 1.0
     tone: ToneChoice = "correct"
+    mending: Mending = "normal"
 
     def __post_init__(self) -> None:
         if self.mode not in ("full", "scratches"):
             raise ConfigError(f"unknown mode {self.mode!r}; expected full or scratches")
-        if self.tone not in ("correct", "keep"):
-            raise ConfigError(f"unknown tone {self.tone!r}; expected correct or keep")
+        if self.tone not in ("correct", "neutral", "keep"):
+            raise ConfigError(f"unknown tone {self.tone!r}; expected correct, neutral or keep")
+        if self.mending not in ("sure", "normal", "everything"):
+            raise ConfigError(f"unknown mending {self.mending!r}; expected sure, normal or everything")
         if not 0 <= self.strength <= 1:
             raise ConfigError(f"strength must be from 0 to 1, found {self.strength}")
 
@@ -106,6 +111,7 @@ class ScanRestoration:
                     self._photo.again(),
                     self._networks,
                     tile_px=self._tile_px,
+                    mending=self._wanted.mending,
                     mask=self._given,
                     join=self._detects,
                     grey=len(self._scan.shape) == 2,
@@ -144,14 +150,14 @@ class ScanRestoration:
             else:
                 self._tiles = sum(map(len, repair.tiles(self._photo)))
 
-    def mask_rows(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Gives the mask at the scan's scale: the first row, and (h, W) float32 in [0, 1]."""
-        mask, (height, width) = self.found.mask, self._scan.shape[:2]
+    def found_rows(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Gives the probability of damage at the scan's scale: the first row, and (h, W) float32 in [0, 1]."""
+        mask, (height, width) = self.found.found, self._scan.shape[:2]
         step = max(1, _MASK_BLOCK_PIXELS // (width * self.scale))
         for top in range(0, len(mask), step):
             bottom = min(top + step, len(mask))
             first, last = max(top - 3, 0), min(bottom + 3, len(mask))
-            rows = mask[first:last].astype(np.float32) / 255
+            rows = probabilities_of(mask[first:last])
             if self.scale > 1:
                 size = (rows.shape[1] * self.scale, rows.shape[0] * self.scale)
                 rows = np.clip(cv2.resize(rows, size, interpolation=cv2.INTER_CUBIC), 0, 1)
@@ -184,10 +190,21 @@ class ScanRestoration:
             mode=wanted.mode,
             tone="keep" if wanted.mode == "scratches" else wanted.tone,
             strength=wanted.strength,
+            mending=wanted.mending,
             fidelity=None if left_alone or self._meter is None else self._meter.figures(),
             working_scale=self.scale,
-            notes=tuple(self._notes),
+            notes=(*self._notes, *self._lost_pieces()),
         )
+
+    def _lost_pieces(self) -> tuple[str, ...]:
+        lost, left = self.found.lost_share, self.found.left_share
+        if not lost:
+            return ()
+        said = f"lost pieces on {lost:.1%} of the photo"
+        if not left:
+            return (f"{said}, filled",)
+        which = "left as they are" if left == lost else f"those on {left:.1%} left as they are"
+        return (f"{said}, {which}: what surrounds them is not calm (mending: everything fills them)",)
 
     def _measure(self, part: FinishedRows) -> None:
         self._sums.add(part)

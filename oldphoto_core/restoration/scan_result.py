@@ -15,14 +15,17 @@ class ScanResult:
 
     Attributes:
         image: of the scan's shape and dtype; the scan itself where it was left alone.
-        mask: (H, W) uint8, 255 times the probability of structured damage, the mask that was given, or both joined.
+        mask: (H, W) uint8, 255 where it was mended, else 0.
+        found: (H, W) uint8, 255 times the probability of structured damage, the mask that was given, or both joined.
         report: what was done.
         spools: where the rows lie.
-        pages: where several were restored, what came of each; `image` and `mask` are then all of them below each other.
+        pages: where several were restored, what came of each; `image`, `mask` and `found` are then all of them below
+            each other.
     """
 
     image: Scan
     mask: Scan
+    found: Scan
     report: RestorationReport
     spools: tuple[RowSpool, ...] = ()
     pages: tuple[ScanResult, ...] = ()

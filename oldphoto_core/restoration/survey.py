@@ -1,4 +1,4 @@
-"""The first pass over a photo: where it is damaged, whether it has colours, and the one look at the whole of it."""
+"""The first passes over a photo: where it is damaged, what that is mended with, and the one look at the whole of it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from oldphoto_core.color import NEUTRAL_SPREAD, is_toned_grey
-from oldphoto_core.models.look import THUMBNAIL_PX, Glance, make_thumbnail
+from oldphoto_core.color import NEUTRAL_SPREAD
+from oldphoto_core.models.faces import find_faces
+from oldphoto_core.models.look import Glance, make_thumbnail
+from oldphoto_core.restoration.blending import LUMA
+from oldphoto_core.restoration.filling import Filling
+from oldphoto_core.restoration.mask import Box, MaskShape, Mending, codes_of, shape_mask
+from oldphoto_core.restoration.mending import mend
 from oldphoto_core.restoration.networks import Networks
+from oldphoto_core.restoration.print_tone import Monochrome, tell_monochrome
 from oldphoto_core.restoration.tiling import plan_tiles, tiles_with_pieces
 from oldphoto_core.restoration.working import WorkingPhoto
 from oldphoto_core.scan import Scan
@@ -22,6 +27,12 @@ SMALL_PX = 512
 _COLOURED_SHARE = 0.001
 """Share of pixels with colour from which a photo is not neutral: JPEG leaves a trace of it at edges of a grey one."""
 
+GIVEN_FROM = 128
+"""Code of a given mask from which a pixel is damaged."""
+
+_DOUBT = 4.0
+"""A place of the small copy counts for nothing where one part in so many of it is damaged."""
+
 _BLOCK_PIXELS = 1_000_000
 """Pixels that are gathered at once."""
 
@@ -31,28 +42,31 @@ class Survey:
     """What is known of a photo before it is restored.
 
     Attributes:
-        mask: (H, W) uint8 of the working photo, 255 times the probability of damage, the mask that was given, or the
-            larger of both.
-        detected: whether the detector had a say in the mask.
+        found: (H, W) uint8 of the working photo, the probability of damage as `codes_of` codes it; the mask that was
+            given, where nothing was detected.
+        filling: which pixels are mended, and with what.
+        lost_share, left_share: shares of the photo in lost pieces, and in those that are left as they are.
         glance: the look at the whole photo; None in `paper`.
         monochrome: `no`, `neutral` or `toned`.
         small: (h, w, 3) float32 in [0, 1], the photo averaged to at most 512 pixels.
-        small_mask: (h, w) float32, the mask averaged likewise.
+        small_mask: (h, w) float32, what is mended, averaged likewise.
         tiles: tiles the detector was given.
     """
 
-    mask: np.ndarray
-    detected: bool
+    found: np.ndarray
+    filling: Filling
+    lost_share: float
+    left_share: float
     glance: Glance | None
-    monochrome: str
+    monochrome: Monochrome
     small: np.ndarray
     small_mask: np.ndarray
     tiles: int
 
-    def acted_on(self, networks: Networks, mask: np.ndarray) -> np.ndarray:
-        """Gives float32 in [0, 1] of uint8 of the mask, as the translation is shown it."""
-        probability = mask.astype(np.float32) / 255
-        return networks.acted_on(probability) if self.detected else probability
+    @property
+    def mended(self) -> np.ndarray:
+        """(H, W) bool of the working photo: what is mended."""
+        return self.filling.mask
 
 
 def survey(
@@ -60,116 +74,136 @@ def survey(
     networks: Networks,
     *,
     tile_px: int | None,
+    mending: Mending,
     mask: np.ndarray | None = None,
     join: bool = False,
     grey: bool = False,
 ) -> Survey:
-    """Goes through a photo once.
+    """Finds what is damaged, decides what is mended and with what, and looks at the whole.
 
     Args:
         photo: at working scale.
         networks: of the release.
         tile_px: side of a tile's core at most.
-        mask: (H, W) uint8 of working pixels; None: it is detected.
-        join: what the detector finds is added to the mask, which is then as damaged as what it is sure of.
+        mending: how much of what is found is mended.
+        mask: (H, W) uint8 of working pixels, damaged from 128 on, which is mended as it is; None: it is detected.
+        join: what the detector finds is mended beside the mask.
         grey: whether the scan has one channel.
     """
     gathered = _Gathered(photo.height, photo.width)
     detects = mask is None or join
-    found = np.empty((photo.height, photo.width), np.uint8) if mask is None or join else mask
-    reach = networks.detector_reach_px
+    found, luma, tiles = _looked_through(photo.again(), networks if detects else None, gathered, tile_px=tile_px)
+    shape = MaskShape(np.zeros(found.shape, bool), 0.0, 0.0)
+    if detects:
+        shape = shape_mask(found, luma, mending=mending, faces=_faces(luma))
+    mended = shape.mended
+    if mask is not None:
+        found = np.maximum(found, codes_of(mask.astype(np.float32) / 255))
+        mended = mended | (mask >= GIVEN_FROM)
+    small, small_mask = gathered.small(), gathered.averaged(mended)
+    monochrome = gathered.monochrome(small, small_mask, grey=grey)
+    return Survey(
+        found=found,
+        filling=mend(photo, mended, networks, grey=monochrome == "neutral"),
+        lost_share=shape.lost_share,
+        left_share=shape.left_share,
+        glance=networks.glance(*_thumbnail(small, small_mask)),
+        monochrome=monochrome,
+        small=small,
+        small_mask=small_mask,
+        tiles=tiles,
+    )
+
+
+def _looked_through(
+    photo: WorkingPhoto, networks: Networks | None, gathered: _Gathered, *, tile_px: int | None
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Reads a photo once; gives (H, W) uint8 codes of what is found and luma, and how many tiles were looked at."""
+    reach = 0 if networks is None else networks.detector_reach_px
+    found = np.zeros((photo.height, photo.width), np.uint8)
+    luma = np.empty_like(found)
     step = max(1, _BLOCK_PIXELS // photo.width)
     rows_of_tiles = plan_tiles(
         photo.height,
         photo.width,
-        core_px=None if detects and reach is None else tile_px,
-        halo_px=(reach or 0) if detects else 0,
-        stride=networks.stride,
+        core_px=None if reach is None else tile_px,
+        halo_px=reach or 0,
+        stride=1 if networks is None else networks.stride,
     )
     for row in rows_of_tiles:
         top, bottom = row[0].core[0], row[0].core[2]
-        codes = photo.codes(row[0].read[0], min(row[0].read[2], photo.height))[top - row[0].read[0] :]
-        if detects:
+        if networks is not None:
             for tile, piece in tiles_with_pieces(photo, row):
-                found[top:bottom, tile.columns] = np.rint(tile.core_of(networks.detect(piece)) * 255)
-            if mask is not None:
-                np.maximum(found[top:bottom], mask[top:bottom], out=found[top:bottom])
+                found[top:bottom, tile.columns] = codes_of(tile.core_of(networks.detect(piece)))
+        codes = photo.codes(row[0].read[0], min(row[0].read[2], photo.height))[top - row[0].read[0] :]
         for start in range(top, bottom, step):
             end = min(start + step, bottom)
-            probability = found[start:end].astype(np.float32) / 255
-            rows = photo.seen(codes[start - top : end - top])
-            gathered.add(start, rows, networks.acted_on(probability) if detects else probability)
-    small, small_mask = gathered.small()
-    return Survey(
-        mask=found,
-        detected=detects,
-        glance=networks.glance(*gathered.thumbnail()),
-        monochrome=gathered.monochrome(small, grey=grey),
-        small=small,
-        small_mask=small_mask,
-        tiles=sum(map(len, rows_of_tiles)),
-    )
+            rows = photo.seen(codes[start - top : end - top], start)
+            luma[start:end] = np.rint(rows @ LUMA * 255)
+            gathered.add(start, rows)
+    return found, luma, 0 if networks is None else sum(map(len, rows_of_tiles))
+
+
+def _thumbnail(small: np.ndarray, small_mask: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gives what the look is shown: (1, 3, 64, 64) in [-1, 1] of intact places, and the share of each that is damaged.
+
+    A place of the small copy that is damaged in part holds some of the damage's colour, and counts for less.
+    """
+    image = torch.from_numpy(small * 2 - 1).permute(2, 0, 1)[None]
+    mask = torch.from_numpy(small_mask)[None, None]
+    thumbnail, _ = make_thumbnail(image, (_DOUBT * mask).clamp_max(1))
+    return thumbnail, make_thumbnail(image, mask)[1]
+
+
+def _faces(luma: np.ndarray) -> list[Box]:
+    """Gives top, left, bottom, right of faces; colour tells a face detector little."""
+    boxes = find_faces(np.repeat(luma[:, :, None], 3, axis=2))
+    return [(top, left, bottom, right) for left, top, right, bottom in boxes]
 
 
 class _Gathered:
-    """Sums over the photo, so that the whole of it need never be held."""
+    """Means over the photo, so that the whole of it need never be held."""
 
     def __init__(self, height: int, width: int) -> None:
         self._factor = max(1, -(-max(height, width) // SMALL_PX))
-        self._sums = np.zeros((-(-height // self._factor), -(-width // self._factor), 5), np.float64)
-        self._is_tiny = min(height, width) < THUMBNAIL_PX
-        self._columns: list[torch.Tensor] = []
+        self._sums = np.zeros((-(-height // self._factor), -(-width // self._factor), 3), np.float64)
         self._colourful = 0
-        self._pixels = height * width
+        self._size = (height, width)
 
-    def add(self, top: int, rows: np.ndarray, mask: np.ndarray) -> None:
-        """Takes the next rows (h, W, 3) in [0, 1] and their mask (h, W) in [0, 1], as acted on."""
+    def add(self, top: int, rows: np.ndarray) -> None:
+        """Takes the next rows (h, W, 3) in [0, 1]."""
         red, green, blue = (rows[:, :, channel] for channel in range(3))
         spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
         self._colourful += int(np.count_nonzero(spread > NEUTRAL_SPREAD + 1e-5))
-        starts = np.arange(0, rows.shape[1], self._factor)
+        self._sum(self._sums, top, rows)
+
+    def _sum(self, sums: np.ndarray, top: int, rows: np.ndarray) -> None:
         place = np.arange(top, top + len(rows)) // self._factor
         first = np.flatnonzero(np.diff(place, prepend=-1))
-        for channels, values in ((slice(0, 3), rows), (slice(3, 4), mask[:, :, None])):
-            across = np.add.reduceat(values, starts, axis=1)
-            self._sums[place[first], :, channels] += np.add.reduceat(across, first, axis=0)
-        counts = np.outer(np.diff(first, append=len(rows)), np.diff(starts, append=rows.shape[1]))
-        self._sums[place[first], :, 4] += counts
-        self._columns.append(self._of_columns(rows, mask))
+        across = np.add.reduceat(rows, np.arange(0, rows.shape[1], self._factor), axis=1)
+        sums[place[first]] += np.add.reduceat(across, first, axis=0)
 
-    def _of_columns(self, rows: np.ndarray, mask: np.ndarray) -> torch.Tensor:
-        """Rows as they are, columns averaged to the thumbnail's: (1, 7, h, 64) of image, image x intact and mask."""
-        image = torch.from_numpy(rows * 2 - 1).permute(2, 0, 1)[None]
-        covered = torch.from_numpy(np.ascontiguousarray(mask))[None, None]
-        if self._is_tiny:
-            return torch.cat([image, image * (1 - covered), covered], dim=1)
-        size = (len(rows), THUMBNAIL_PX)
-        whole = F.adaptive_avg_pool2d(image, size)
-        intact = F.adaptive_avg_pool2d(image * (1 - covered), size) if mask.any() else whole
-        return torch.cat([whole, intact, F.adaptive_avg_pool2d(covered, size)], dim=1)
+    def _counts(self) -> np.ndarray:
+        down, across = (np.minimum(np.arange(0, side, self._factor) + self._factor, side) for side in self._size)
+        return np.outer(np.diff(down, prepend=0), np.diff(across, prepend=0))
 
-    def thumbnail(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gives what `make_thumbnail` gives of the whole photo."""
-        stacked = torch.cat(self._columns, dim=2)
-        if self._is_tiny:
-            return make_thumbnail(stacked[:, :3], stacked[:, 6:])
-        pooled = F.adaptive_avg_pool2d(stacked, (THUMBNAIL_PX, THUMBNAIL_PX))
-        plain = stacked.mean(dim=(2, 3), keepdim=True)
-        weight = 1 - plain[:, 6:]
-        mean = torch.where(weight > 1e-4, plain[:, 3:6] / weight.clamp_min(1e-4), plain[:, :3])
-        share = 1 - pooled[:, 6:]
-        return torch.where(share > 1e-3, pooled[:, 3:6] / share.clamp_min(1e-3), mean), pooled[:, 6:]
+    def small(self) -> np.ndarray:
+        """Gives the photo (h, w, 3) float32, averaged to the small copy's size."""
+        return (self._sums / self._counts()[:, :, None]).astype(np.float32)
 
-    def small(self) -> tuple[np.ndarray, np.ndarray]:
-        """Gives the photo and its mask, averaged to the small copy's size."""
-        means = (self._sums[:, :, :4] / self._sums[:, :, 4:]).astype(np.float32)
-        return np.ascontiguousarray(means[:, :, :3]), np.ascontiguousarray(means[:, :, 3])
+    def averaged(self, mask: np.ndarray) -> np.ndarray:
+        """Gives a mask (H, W) bool as (h, w) float32, averaged likewise."""
+        sums = np.zeros(self._sums.shape[:2])
+        step = max(1, _BLOCK_PIXELS // mask.shape[1])
+        for top in range(0, len(mask), step):
+            self._sum(sums, top, mask[top : top + step].astype(np.float32))
+        return (sums / self._counts()).astype(np.float32)
 
-    def monochrome(self, small: np.ndarray, *, grey: bool) -> str:
-        """Gives `neutral`, `toned` or `no`."""
-        if grey or self._colourful < _COLOURED_SHARE * self._pixels:
+    def monochrome(self, small: np.ndarray, small_mask: np.ndarray, *, grey: bool) -> Monochrome:
+        """Gives `neutral`, `toned` or `no`; what has a trace of colour is not neutral, but toned where monochrome."""
+        if grey or self._colourful < _COLOURED_SHARE * self._size[0] * self._size[1]:
             return "neutral"
-        return "toned" if is_toned_grey(np.rint(small * 65_535).astype(np.uint16)) else "no"
+        return "no" if tell_monochrome(small, small_mask) == "no" else "toned"
 
 
 def reduced_mask(mask: Scan, scale: int) -> np.ndarray:

@@ -101,7 +101,7 @@ def tiles_with_pieces(photo: WorkingPhoto, row: list[Tile]) -> Iterator[tuple[Ti
     codes = photo.codes(top, min(bottom, photo.height))
     for tile in row:
         left, right = tile.read[1], tile.read[3]
-        yield tile, fill_up(photo.seen(codes[:, left:right]), bottom - top, right - left)
+        yield tile, fill_up(photo.seen(codes[:, left:right], top, left), bottom - top, right - left)
 
 
 def fill_up(image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -99,7 +99,7 @@ def restored_pages(photo: OpenedImage, result: ScanResult) -> tuple[Restored, ..
     """Gives a photo's pages beside what came of them; of a photo without pages that is one."""
     pairs = zip(photo.pages or (photo,), result.pages or (result,), strict=True)
     return tuple(
-        Restored(page.scan, done.image, done.mask, page.icc_profile, done.report.working_scale) for page, done in pairs
+        Restored(page.scan, done.image, done.found, page.icc_profile, done.report.working_scale) for page, done in pairs
     )
 
 

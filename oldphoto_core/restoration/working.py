@@ -33,8 +33,8 @@ class WorkingPhoto(Protocol):
     def codes(self, top: int, bottom: int) -> np.ndarray:
         """Gives rows (h, W, ...) as they are stored; never from above an earlier call's `top`."""
 
-    def seen(self, codes: np.ndarray) -> np.ndarray:
-        """Gives (h, w, 3) float32 in [0, 1], sRGB, of stored pixels (h, w, ...)."""
+    def seen(self, codes: np.ndarray, top: int, left: int = 0) -> np.ndarray:
+        """Gives (h, w, 3) float32 in [0, 1], sRGB, of stored pixels (h, w, ...) whose first is at (top, left)."""
 
     def again(self) -> WorkingPhoto:
         """Gives the same photo, to be read from its top."""
@@ -55,7 +55,7 @@ class DirectPhoto:
         """Gives rows of the last `codes` again, and lets none go."""
         return self._rows.held(top, bottom)
 
-    def seen(self, codes: np.ndarray) -> np.ndarray:
+    def seen(self, codes: np.ndarray, top: int, left: int = 0) -> np.ndarray:
         return seen_by_networks(codes, self._colour)
 
     def again(self) -> DirectPhoto:
@@ -76,7 +76,7 @@ class ReducedPhoto:
     def codes(self, top: int, bottom: int) -> np.ndarray:
         return self.pixels[top:bottom]
 
-    def seen(self, codes: np.ndarray) -> np.ndarray:
+    def seen(self, codes: np.ndarray, top: int, left: int = 0) -> np.ndarray:
         return as_float(codes)
 
     def again(self) -> ReducedPhoto:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
+from oldphoto_core.restoration.filling import filled
 from oldphoto_core.training.batches import ChunkMaker, WholePhotos
 from oldphoto_core.training.data import PhotoBank
 
@@ -34,6 +35,7 @@ def synthetic_chunks(
     whole_px: int = WHOLE_PX,
     detect: Detect | None = None,
     exact_masks: bool = False,
+    mended: bool = False,
 ) -> ChunkMaker:
     """Gives a maker of damaged photos with their clean targets.
 
@@ -44,6 +46,7 @@ def synthetic_chunks(
         whole_px: side of a whole photo.
         detect: the detector, for the share of photos that get its mask; without one they get strokes missing.
         exact_masks: give the true mask always, as for measuring.
+        mended: what the given mask covers is filled from around it; the mask stays.
     """
     from oldphoto_core.models.look import make_thumbnail
 
@@ -53,6 +56,7 @@ def synthetic_chunks(
         image, target = damaged.image * 2 - 1, damaged.target * 2 - 1
         given = damaged.mask if exact_masks else given_mask(damaged.mask, image, generator, detect=detect)
         thumbnail, thumbnail_mask = make_thumbnail(image, given)
+        image = filled_photos(image, given) if mended else image
         return WholePhotos(
             image=image,
             target=target,
@@ -67,6 +71,14 @@ def synthetic_chunks(
         )
 
     return make
+
+
+def filled_photos(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Gives images (B, 3, H, W) in [-1, 1] with what masks (B, 1, H, W) cover by half and more filled by a spline."""
+    values = ((image + 1) / 2).permute(0, 2, 3, 1).cpu().numpy()
+    holes = mask[:, 0].cpu().numpy() >= 0.5
+    done = [torch.from_numpy(filled(photo, hole)) for photo, hole in zip(values, holes, strict=True)]
+    return (torch.stack(done).permute(0, 3, 1, 2) * 2 - 1).contiguous().to(image.device)
 
 
 def old_chunks(

@@ -1,6 +1,7 @@
 """The detector's stage (the paper's third): focal loss and Dice, outside an ignored band.
 
-It learns from synthetic scratches and, where there are any, from labelled real photos beside them.
+It learns from synthetic scratches on clean photos, and, where there are any, from real material beside them: photos
+that people labelled, photos of which every finding was judged, and film frames.
 
 What guards against forgetting: the synthetic share of each batch; a low rate and few steps; batch norm's statistics
 kept as they were; and distillation, which holds the logits near those of the detector that the run starts from.
@@ -16,6 +17,9 @@ import torch
 from torch import nn
 
 from oldphoto_core.degradation import Degradation
+from oldphoto_core.errors import TrainingError
+from oldphoto_core.models.detector import ScratchDetector
+from oldphoto_core.models.encoder import imagenet_weights
 from oldphoto_core.models.presets import build_detector, preset
 from oldphoto_core.training import distributed
 from oldphoto_core.training.batches import CropSource
@@ -31,7 +35,7 @@ KIND_SHARES = (0.1, 0.1, 0.25, 0.55)
 """Untouched, tone only, scratches only, mixed: photos without a scratch teach less than those with one."""
 SEVERITY_POWER = 1.0
 """As many bad photos as mild ones: half of a mild photo's damage can hardly be seen."""
-AREAS = {"p_hole": 0.4, "p_border": 0.3, "p_stain": 0.15, "p_tape": 0.15}
+AREAS = {"p_hole": 0.3, "p_flake": 0.3, "p_lost": 0.05, "p_border": 0.25, "p_stain": 0.15, "p_tape": 0.12}
 """Wide damage, most of the damaged pixels and the last to be learned, comes twice as often as in the recipe."""
 HARMLESS = {"p_negative": 0.35}
 """What looks like damage and is none is the detector's own business: it meets it more often than the others do."""
@@ -64,10 +68,16 @@ class DetectorSettings:
     """After 60% of the budget photos of 8/5 the side, in smaller batches."""
     labelled_share: float = 0.5
     """Share of each batch from labelled photos, where the material has any."""
+    reviewed_share: float = 0.3
+    """The same of reviewed photos."""
+    film_share: float = 0.2
+    """The same of film frames."""
     distil: float = 0.0
     """Weight of the squared distance of logits from the starting detector's, outside labelled damage."""
     frozen_statistics: bool = False
-    """Leave batch norm's statistics as the run found them."""
+    """Leave batch norm's statistics as the run found them, and use them in training too."""
+    imagenet: bool = False
+    """The encoder of fresh weights starts from those of ImageNet."""
 
     @classmethod
     def for_preset(cls, name: str) -> DetectorSettings:
@@ -102,7 +112,12 @@ class DetectorStage:
         self.device = material.device
         self.options, self.settings = settings, asdict(settings)
         with fresh_weights(seed, self.name):
-            self.detector = placed(build_detector(preset(settings.preset)), self.device)
+            detector = build_detector(preset(settings.preset))
+            if settings.imagenet:
+                if not isinstance(detector, ScratchDetector):
+                    raise TrainingError(f"preset {settings.preset!r}: its detector cannot start from ImageNet")
+                detector.encoder.load_imagenet(imagenet_weights())
+            self.detector = placed(detector, self.device)
         self.networks: Mapping[str, nn.Module] = {"detector": self.detector}
         self.critics: Mapping[str, nn.Module] = {}
         learners = Learners([self.detector], settings.rate)
@@ -126,11 +141,20 @@ class DetectorStage:
         }
         self.sources = list(self._photos.values())
         self._seed = seed
-        self._labelled = material.labelled
+        shares = {"labelled": settings.labelled_share, "reviewed": settings.reviewed_share, "film": settings.film_share}
+        found = {name: getattr(material, name) for name in shares}
+        self._real = {name: (bank, shares[name]) for name, bank in found.items() if bank is not None and shares[name]}
         self.parent = None if parent is None else placed(parent, self.device).eval().requires_grad_(False)
         self._own, self._second = own_set(material), second_set(material)
         self._validation = material.labelled_validation
+        self._judged = {
+            name: bank
+            for name, bank in (("reviewed", material.reviewed_validation), ("film", material.film_validation))
+            if bank is not None
+        }
         self.score = "second/auc" if self._validation is None else "mixed/auc"
+        if "reviewed" in self._judged:
+            self.score = "reviewed/ap"
 
     def step(self, clock: Clock, generator: torch.Generator) -> tuple[dict[str, torch.Tensor], int]:
         phase = phase_at(self.options.phases, clock.share)
@@ -159,23 +183,32 @@ class DetectorStage:
 
     def _batch(self, step: int, phase: Phase) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Gives images, masks, what is ignored, and (B, 1, 1, 1) 1 where the crop is of a labelled photo."""
-        crop, count = phase.crop_px, 0
-        if self._labelled is not None:
-            count = min(round(phase.batch * self.options.labelled_share), phase.batch - 1)
-        photos = self._photos[crop].at(step, crop_px=crop, batch=phase.batch - count)
-        image, mask, ignore = turned((photos.image, photos.mask, photos.ignore), seeded(self._seed, "turns", step))
-        if self._labelled is not None and count:
-            real = self._labelled.crops(step, crop_px=crop, batch=count, seed=self._seed, rank=distributed.rank())
-            image, mask = torch.cat([image, real.image]), torch.cat([mask, real.mask])
-            ignore = torch.cat([ignore, real.ignore])
-        labelled = torch.zeros(len(image), 1, 1, 1, device=image.device)
-        labelled[len(image) - count :] = 1
-        return image.contiguous(memory_format=torch.channels_last), mask, ignore, labelled
+        crop, rank = phase.crop_px, distributed.rank()
+        counts, left = {}, phase.batch - 1  # one synthetic photo at least
+        for name, (_, share) in self._real.items():
+            counts[name] = min(round(phase.batch * share), left)
+            left -= counts[name]
+        synthetic = left + 1
+        photos = self._photos[crop].at(step, crop_px=crop, batch=synthetic)
+        layers = [turned((photos.image, photos.mask, photos.ignore), seeded(self._seed, "turns", step))]
+        labelled = [0.0] * synthetic
+        for name, (bank, _) in self._real.items():
+            if counts[name]:
+                real = bank.crops(
+                    step, crop_px=crop, batch=counts[name], seed=self._seed, rank=rank, purpose=name
+                )
+                layers.append([real.image, real.mask, real.ignore])
+                labelled += [float(name == "labelled")] * counts[name]
+        image, mask, ignore = (torch.cat(parts) for parts in zip(*layers, strict=True))
+        are_labelled = torch.tensor(labelled, device=image.device)[:, None, None, None]
+        return image.contiguous(memory_format=torch.channels_last), mask, ignore, are_labelled
 
     def evaluate(self, networks: Mapping[str, nn.Module]) -> dict[str, float]:
         detect = detection(networks["detector"])
         sets = {"own": self._own, "second": self._second}
         figures = {f"{n}/{k}": v for n, photos in sets.items() for k, v in detection_figures(detect, photos).items()}
+        for name, bank in self._judged.items():
+            figures |= {f"{name}/{k}": v for k, v in labelled_figures(detect, bank).items() if k in ("auc", "ap")}
         if self._validation is not None:
             figures |= {f"labelled/{k}": v for k, v in labelled_figures(detect, self._validation).items()}
             found = [figures[name] for name in ("labelled/auc", "second/auc") if not math.isnan(figures[name])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,9 +29,9 @@ from oldphoto_core.training.material import Material
 from oldphoto_core.training.stage_reports import StageReport
 
 SHEET_ROWS = 6
-_LEAST_RAMP = 0.01
+_LEAST = 0.02
 _MOST_MOVED = 0.2
-"""How far the operating point may move from the parent's."""
+"""How far the probability that counts as 0.5 may move from the parent's."""
 
 Histograms = dict[str, ScoreHistogram]
 """By set: `labelled` (real photos), `own` and `second` (damaged ones)."""
@@ -52,7 +53,7 @@ def measure_detector(run: Path, folder: Path, material: Material, parent: Releas
         operating=operating,
         sheet=sheet,
         pictures=(roc_files(folder, {"before": before, "after": after}),),
-        notes=[f"operating point, at the parent's rate of false alarms: {operating}"] if operating else [],
+        notes=[f"operating point, at the parent's rate of false alarms: {operating}"],
     )
 
 
@@ -66,26 +67,18 @@ def histograms(detects: list[Detect], material: Material) -> list[Histograms]:
     return found
 
 
-def operating_point(parent: Mapping[str, float], before: Histograms, after: Histograms) -> dict[str, float] | None:
-    """Gives the new detector's operating point: thresholds at which it raises false alarms as often as the parent's.
+def operating_point(parent: Mapping[str, float], before: Histograms, after: Histograms) -> dict[str, float]:
+    """Gives the new detector's operating point: what is added to its logits, so that it errs as often as the parent's.
 
-    The parent's were chosen by looking at what harm they do (docs/training.md), and harm is what is taken for damaged
-    and is not. Labelled and second-generator validation photos are counted together. A release without an operating
-    point gets the threshold of the best F1 on labelled photos; None where there are none either.
+    What is mended is decided by probabilities (`oldphoto_core.restoration.mask`), which were chosen by the harm that
+    they do, and harm is what is taken for damage and is not. Labelled and second-generator validation photos are
+    counted together.
     """
-    if "mask_from" not in parent:
-        best = detection_summary(after["labelled"])["threshold"] if "labelled" in after else float("nan")
-        return dict(parent) or (None if best != best else {"mask_threshold": round(best, 4)})
+    old = 1 / (1 + math.exp(parent.get("logit_offset", 0.0)))  # the probability that the parent's offset moves to 0.5
     together = [_sum([sets[name] for name in ("labelled", "second") if name in sets]) for sets in (before, after)]
-    moved = {name: value for name, value in parent.items() if name == "views"}
-    for name, threshold in parent.items():
-        if name in moved:
-            continue
-        same_rate = together[1].threshold_at(together[0].false_rate_at(threshold))
-        moved[name] = round(min(max(same_rate, threshold - _MOST_MOVED), (threshold + 1) / 2), 4)
-    if "mask_sure" in moved:
-        moved["mask_sure"] = max(moved["mask_sure"], round(moved["mask_from"] + _LEAST_RAMP, 4))
-    return moved
+    same_rate = together[1].threshold_at(together[0].false_rate_at(old))
+    new = min(max(same_rate, old - _MOST_MOVED, _LEAST), old + _MOST_MOVED, 1 - _LEAST)
+    return {"logit_offset": round(math.log((1 - new) / new), 4)}
 
 
 def roc_files(folder: Path, found: Mapping[str, Histograms]) -> Path:

@@ -59,13 +59,17 @@ def before_translation(run: Path, preset_name: str) -> RestorationNetwork:
 
 
 def trained_restoration(run: Path, preset_name: str, *, which: Which = "best") -> RestorationNetwork:
-    """Gives the whole restoration network of a run: stage 2's T, look and G_Y, with VAE1 as stage 1 left it."""
+    """Gives the whole restoration network of a run: the mender, stage 2's T, look and G_Y, and VAE1 of stage 1."""
     network = build_restoration(preset(preset_name))
     network.vae_x = trained_vae(run, preset_name, "vae_x")
     parts: dict[str, nn.Module] = {"translation": network.translation, "vae_y": network.vae_y}
     if network.look is not None:
         parts["look"] = network.look
     load_weights(run / "translation" / WEIGHTS[which], parts)
+    if network.mender is not None and (run / "mender" / WEIGHTS[which]).is_file():
+        load_weights(run / "mender" / WEIGHTS[which], {"mender": network.mender})
+    else:
+        network.mender = None
     return network.eval()
 
 
@@ -98,7 +102,8 @@ def export_release(
     """Packs a finished run as a release folder.
 
     Args:
-        run: folder with the stages `detector`, `vae_x`, `vae_y`, `translation`, and `look` where the preset has one.
+        run: folder with the stages `detector`, `vae_x`, `vae_y`, `translation`, `look` where the preset has one, and
+            `mender` if it was trained.
         out: folder to write.
         which: the best checkpoint, or the last.
         card: further words for the release's card: data, hardware, figures.

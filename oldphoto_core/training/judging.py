@@ -20,7 +20,7 @@ from oldphoto_core.evaluation.detection import ScoreHistogram
 from oldphoto_core.models.look import make_thumbnail
 from oldphoto_core.models.network import RestorationNetwork
 from oldphoto_core.training.batches import WholePhotos
-from oldphoto_core.training.chunks import Detect, synthetic_chunks
+from oldphoto_core.training.chunks import Detect, filled_photos, synthetic_chunks
 from oldphoto_core.training.labelled import LabelledBank
 from oldphoto_core.training.loop import precision
 from oldphoto_core.training.losses import area_under_roc
@@ -135,13 +135,14 @@ def restore_all(network: RestorationNetwork, photos: WholePhotos) -> torch.Tenso
     device = photos.image.device
     whole = torch.tensor([[0.0, 0.0, 1.0, 1.0]], device=device)
     parts = []
+    shown = filled_photos(photos.image, photos.given) if network.fills else photos.image
     with torch.no_grad(), precision(device):
         for rows in torch.arange(len(photos), device=device).split(BATCH):
             glance = None
             if network.look is not None:
                 glance = network.look(photos.thumbnail[rows], photos.thumbnail_mask[rows])
             parts.append(
-                network.restore(photos.image[rows], photos.given[rows], glance, whole.expand(len(rows), -1)).float()
+                network.restore(shown[rows], photos.given[rows], glance, whole.expand(len(rows), -1)).float()
             )
     return torch.cat(parts).clamp(-1, 1)
 

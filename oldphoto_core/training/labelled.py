@@ -17,9 +17,11 @@ from oldphoto_core.training.material_folder import LabelledPhoto, read_labelled
 from oldphoto_core.training.schedule import seeded
 
 CENTRED_SHARE = 0.5
-"""Share of crops that are centred on damage."""
+"""Share of crops that are centred on damage, or on what was taken for it."""
 SCALES = (0.7, 1.3)
-"""Range of the scale that crops are taken at."""
+"""Range of the scale that crops of photos are taken at."""
+FILM_SCALES = (0.9, 2.4)
+"""The same of film frames: they are small, and their dust is finer than a print's."""
 GREY_SHARE = 0.2
 BAND_PX = 2
 """Pixels at a mask's border that count for nothing: nobody paints to the pixel."""
@@ -41,7 +43,14 @@ class LabelledCrops:
 class LabelledBank:
     """Labelled photos held as bytes on the training device."""
 
-    def __init__(self, photos: Iterable[LabelledPhoto], *, device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        photos: Iterable[LabelledPhoto],
+        *,
+        scales: tuple[float, float] = SCALES,
+        device: torch.device | str = "cpu",
+    ):
+        self.scales = scales
         self.names: list[str] = []
         self._images: list[torch.Tensor] = []
         self._maps: list[torch.Tensor] = []
@@ -50,28 +59,37 @@ class LabelledBank:
             self.names.append(photo.name)
             self._images.append(torch.from_numpy(photo.image.transpose(2, 0, 1).copy()).to(device))
             self._maps.append(torch.from_numpy(np.stack([photo.mask, photo.ignore]).astype(np.uint8)).to(device))
-            self._damage.append(torch.from_numpy(np.argwhere(photo.mask)))  # on the CPU, where places are drawn
+            damage = np.argwhere(photo.mask)
+            mistaken = damage[:0] if photo.mistaken is None else np.argwhere(photo.mistaken)
+            if len(damage) and len(mistaken):  # as often on the one as on the other
+                most = max(len(damage), len(mistaken))
+                damage, mistaken = damage[np.arange(most) % len(damage)], mistaken[np.arange(most) % len(mistaken)]
+            places = np.concatenate([damage, mistaken]).astype(np.int16)
+            self._damage.append(torch.from_numpy(places))  # on the CPU, where places are drawn
 
     @classmethod
-    def from_folder(cls, folder: Path, split: str, *, device: torch.device | str = "cpu") -> LabelledBank:
-        """Loads a split of a material folder."""
-        return cls(read_labelled(folder, split), device=device)
+    def from_folder(
+        cls, folder: Path, split: str, *, kind: str = "labelled", device: torch.device | str = "cpu"
+    ) -> LabelledBank:
+        """Loads a split of a material folder; `kind`: `labelled`, `reviewed` or `film`."""
+        scales = FILM_SCALES if kind == "film" else SCALES
+        return cls(read_labelled(folder, split, kind=kind), scales=scales, device=device)
 
     def __getstate__(self) -> dict[str, Any]:
         """Gives the photos as few tensors; see `PhotoBank`."""
-        state: dict[str, Any] = {"names": self.names}
+        state: dict[str, Any] = {"names": self.names, "scales": self.scales}
         for name in ("_images", "_maps", "_damage"):
             state[name] = joined(getattr(self, name))
             setattr(self, name, parted(*state[name]))  # whoever sends the tensor must keep it until it has arrived
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.names = state["names"]
+        self.names, self.scales = state["names"], state["scales"]
         self._images, self._maps, self._damage = (parted(*state[name]) for name in ("_images", "_maps", "_damage"))
 
     def to(self, device: torch.device | str) -> LabelledBank:
         """Gives the photos on a device."""
-        bank = LabelledBank([], device=device)
+        bank = LabelledBank([], scales=self.scales, device=device)
         bank.names, bank._damage = self.names, self._damage
         bank._images = [image.to(device) for image in self._images]
         bank._maps = [maps.to(device) for maps in self._maps]
@@ -80,7 +98,9 @@ class LabelledBank:
     def __len__(self) -> int:
         return len(self.names)
 
-    def crops(self, step: int, *, crop_px: int, batch: int, seed: int, rank: int = 0) -> LabelledCrops:
+    def crops(
+        self, step: int, *, crop_px: int, batch: int, seed: int, rank: int = 0, purpose: str = "labelled"
+    ) -> LabelledCrops:
         """Gives the crops of a step: every photo in its turn, half of the crops centred on damage, augmented.
 
         Args:
@@ -89,8 +109,9 @@ class LabelledBank:
             batch: crops.
             seed: of the run.
             rank: of the process, where several train together.
+            purpose: sets this bank's random numbers apart from another's of the same run.
         """
-        purpose = "labelled" if rank == 0 else f"labelled/{rank}"
+        purpose = purpose if rank == 0 else f"{purpose}/{rank}"
         generator = seeded(seed, purpose, step)
         images, maps = [], []
         for place in range(step * batch, (step + 1) * batch):
@@ -109,7 +130,7 @@ class LabelledBank:
         """Gives one augmented crop (3, S, S) in [-1, 1] and its mask and disagreement (2, S, S) in {0, 1}."""
         photo, marks, damage = self._images[number], self._maps[number], self._damage[number]
         height, width = photo.shape[-2:]
-        low, high = SCALES
+        low, high = self.scales
         side = min(round(crop_px / (low * (high / low) ** draws[0])), height, width)
         at_y, at_x = draws[1] * (height - side), draws[2] * (width - side)
         if len(damage) and draws[3] < CENTRED_SHARE:

@@ -13,7 +13,7 @@ from oldphoto_core.errors import TrainingError
 from oldphoto_core.training.chunks import WHOLE_PX
 from oldphoto_core.training.data import PhotoBank
 from oldphoto_core.training.labelled import LabelledBank
-from oldphoto_core.training.material_folder import old_photos
+from oldphoto_core.training.material_folder import old_photos, sound_photos
 
 if TYPE_CHECKING:
     from oldphoto_core.degradation import Degradation
@@ -45,6 +45,12 @@ class Material:
     """Labelled real photos to fine-tune the detector on."""
     labelled_validation: LabelledBank | None = None
     """Labelled real photos that checkpoints and thresholds are chosen on."""
+    reviewed: LabelledBank | None = None
+    """Old photos of which every pixel was judged."""
+    reviewed_validation: LabelledBank | None = None
+    film: LabelledBank | None = None
+    """Film frames with masks of real dust."""
+    film_validation: LabelledBank | None = None
     folder: Path | None = None
     """The material folder, whose test photos candidates are judged on."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -93,6 +99,7 @@ class Material:
                 raise TrainingError(f"material folder {labelled} does not exist; expected labelled/ and old/ in it")
             loaded = {split: LabelledBank.from_folder(Path(labelled), split, device=device) for split in banks}
             banks = {split: bank or None for split, bank in loaded.items()}
+            clean = _joined(clean, sound_photos(Path(labelled), "train"), device) or clean
             old_bank = _joined(old_bank, old_photos(Path(labelled), "train"), device)
             old_held_out = _joined(old_held_out, old_photos(Path(labelled), "validation"), device) or old_bank
         return cls(
@@ -106,6 +113,7 @@ class Material:
             textures_path=Path(textures) if textures else None,
             labelled=banks["train"],
             labelled_validation=banks["validation"],
+            **_judged(labelled, device),
             folder=Path(labelled) if labelled else None,
             judged_photos=judged_photos,
             judged_px=judged_px,
@@ -139,8 +147,21 @@ class Material:
             old_held_out=moved(self.old_held_out),
             labelled=labelled(self.labelled),
             labelled_validation=labelled(self.labelled_validation),
+            reviewed=labelled(self.reviewed),
+            reviewed_validation=labelled(self.reviewed_validation),
+            film=labelled(self.film),
+            film_validation=labelled(self.film_validation),
             device=device,
         )
+
+
+def _judged(folder: Path | None, device: torch.device) -> dict[str, LabelledBank | None]:
+    """Gives the banks of reviewed photos and of film frames, None where the folder has none."""
+    banks: dict[str, LabelledBank | None] = {}
+    for kind in ("reviewed", "film") if folder else ():
+        for split, name in (("train", kind), ("validation", f"{kind}_validation")):
+            banks[name] = LabelledBank.from_folder(Path(folder), split, kind=kind, device=device) or None
+    return banks
 
 
 def _both(folder: Path, device: torch.device) -> tuple[PhotoBank, PhotoBank]:

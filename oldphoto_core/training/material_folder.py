@@ -3,6 +3,10 @@
     {folder}/labelled/{train,validation,test}/{sha256}.png         the photo, upright sRGB
     {folder}/labelled/{train,validation,test}/{sha256}.mask.png    0 sound, 255 damaged, 128 neither
     {folder}/old/{train,validation,test}/{sha256}.png              a photo without a label
+    {folder}/reviewed/{train,validation}/{sha256}.png, .mask.png   a photo of which every pixel was judged; besides,
+                                                                   64 sound, and taken for damage by a detector
+    {folder}/sound/{train,validation}/{sha256}.png                 an old photo with nothing wrong, to be damaged
+    {folder}/film/{train,validation}/{name}.png, .mask.png         a film frame, in a reviewed photo's values
 
 A photo is reduced to at most 1,024 pixels on its long side, which is about the scale that the detector works at; its
 mask with it, so that a scratch of one pixel stays a line. Files are moved into place, the mask before its photo, so
@@ -23,7 +27,7 @@ from oldphoto_core.training.checkpoint import write_atomically
 
 SPLITS = ("train", "validation", "test")
 LONG_SIDE_PX = 1024
-SOUND, NEITHER, DAMAGED = 0, 128, 255
+SOUND, MISTAKEN, NEITHER, DAMAGED = 0, 64, 128, 255
 """Values of a mask file."""
 
 
@@ -39,6 +43,8 @@ class LabelledPhoto:
     """(H, W), True where damaged."""
     ignore: NDArray[np.bool_]
     """(H, W), True where a pixel is neither damaged nor sound: annotators disagree; never where `mask` is."""
+    mistaken: NDArray[np.bool_] | None = None
+    """(H, W), True where a sound pixel was taken for damage, where that is known."""
 
 
 def write_labelled(
@@ -93,24 +99,56 @@ def write_old(folder: Path, split: str, sha256: str, image: NDArray[np.uint8]) -
     _write_png(_place(folder, "old", split) / f"{sha256}.png", reduced(image))
 
 
-def read_labelled(folder: Path, split: str) -> Iterator[LabelledPhoto]:
+def write_reviewed(
+    folder: Path, split: str, sha256: str, image: NDArray[np.uint8], levels: NDArray[np.uint8]
+) -> None:
+    """Writes a photo of which every pixel was judged, as it is; it is at most 1,024 pixels a side."""
+    _write_judged(_place(folder, "reviewed", split), sha256, image, levels)
+
+
+def write_film(folder: Path, split: str, name: str, image: NDArray[np.uint8], levels: NDArray[np.uint8]) -> None:
+    """Writes a film frame with its mask, as it is."""
+    _write_judged(_place(folder, "film", split), name, image, levels)
+
+
+def write_sound(folder: Path, split: str, sha256: str, image: NDArray[np.uint8]) -> None:
+    """Writes an old photo with nothing wrong, reduced."""
+    _write_png(_place(folder, "sound", split) / f"{sha256}.png", reduced(image))
+
+
+def _write_judged(place: Path, name: str, image: NDArray[np.uint8], levels: NDArray[np.uint8]) -> None:
+    _write_png(place / f"{name}.mask.png", levels)
+    _write_png(place / f"{name}.png", image)
+
+
+def read_labelled(folder: Path, split: str, *, kind: str = "labelled") -> Iterator[LabelledPhoto]:
     """Gives the labelled photos of a split in the order of their names; none where the folder has none.
+
+    Args:
+        folder: the material folder.
+        split: `train`, `validation` or `test`.
+        kind: `labelled`, `reviewed` or `film`.
 
     Raises:
         TrainingError: a photo has no mask, or one of another size.
     """
-    for path in _photos(folder, "labelled", split):
+    for path in _photos(folder, kind, split):
         image, levels = read_png(path), _read_mask(path)
         if levels.shape != image.shape[:2]:
             raise TrainingError(
                 f"{path}: the mask is {levels.shape}, the photo {image.shape[:2]}; write the material folder again"
             )
-        yield LabelledPhoto(path.stem, image, levels == DAMAGED, levels == NEITHER)
+        yield LabelledPhoto(path.stem, image, levels == DAMAGED, levels == NEITHER, levels == MISTAKEN)
 
 
 def old_photos(folder: Path, split: str) -> list[Path]:
     """Gives the unlabelled photos' files of a split in the order of their names."""
     return _photos(folder, "old", split)
+
+
+def sound_photos(folder: Path, split: str) -> list[Path]:
+    """Gives the files of old photos with nothing wrong, of a split, in the order of their names."""
+    return _photos(folder, "sound", split)
 
 
 def reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -142,7 +142,7 @@ def trained_pix2pix(folder: Path) -> Pix2pixGenerator:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(
             f"{folder} holds no pix2pix ({type(error).__name__}: {error}); expected its run.json and "
-            f"{WEIGHTS['best']}, as `python -m oldphoto_core.evaluation.ablation` leaves them"
+            f"{WEIGHTS['best']}"
         ) from None
     generator = Pix2pixGenerator(Pix2pixConfig(known.width, known.depth))
     load_weights(folder / WEIGHTS["best"], {FOLDER: generator})

@@ -15,15 +15,13 @@ from torch import Tensor
 from oldphoto_core.degradation import Degradation
 from oldphoto_core.degradation.pipeline import DegradedBatch
 from oldphoto_core.evaluation.metrics import align_tone
-from oldphoto_core.models.look import make_thumbnail
 from oldphoto_core.models.uncertainty import UncertaintyHead
 from oldphoto_core.releases.bundle import LoadedRelease
-from oldphoto_core.restoration.blending import as_grey
-from oldphoto_core.restoration.networks import Networks
+from oldphoto_core.restoration.restorer import Restorer
 from oldphoto_core.training.batches import WholePhotos
 from oldphoto_core.training.chunks import given_mask
 from oldphoto_core.training.data import PhotoBank
-from oldphoto_core.training.judging import BATCH, second_set
+from oldphoto_core.training.judging import second_set
 from oldphoto_core.training.material import Material
 
 PAINTED_SHARE = 0.25
@@ -45,35 +43,24 @@ class FrozenRelease:
     """A release as the head sees it: what `Restorer` makes of a whole photo in `full` mode."""
 
     def __init__(self, release: LoadedRelease, *, device: torch.device) -> None:
-        self._networks = Networks(release, device=device, precision="float32")
+        self._restorer = Restorer(release, device=device)
         self._device = device
 
-    def detect(self, image: Tensor) -> Tensor:
-        """Gives the probability of damage (B, 1, H, W) of images (B, 3, H, W) in [-1, 1], in steps of 1/255."""
-        found = [np.rint(self._networks.detect(piece) * 255) / 255 for piece in _pieces(image)]
-        return torch.from_numpy(np.stack(found))[:, None].float().to(self._device)
-
-    def acted_on(self, probability: Tensor) -> Tensor:
-        """Gives the mask that the translation is shown."""
-        acted_on = self._networks.acted_on(probability.cpu().numpy())
-        return torch.from_numpy(acted_on).float().to(self._device)
-
-    def restore(self, image: Tensor, mask: Tensor, *, grey: Tensor) -> Tensor:
-        """Gives restorations (B, 3, H, W) in [-1, 1].
+    def restore(self, image: Tensor, painted: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Gives restorations (B, 3, H, W) in [-1, 1], what was found and what was mended (B, 1, H, W) in [0, 1].
 
         Args:
-            image: (B, 3, H, W) in [-1, 1].
-            mask: (B, 1, H, W) as acted on.
-            grey: (B,) bool, whose colour is taken off.
+            image: (B, 3, H, W) in [-1, 1], of 8-bit levels.
+            painted: (B, 1, H, W) in [0, 1], masks that stand in the place of detected ones; None: detected.
         """
-        parts = []
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
         for number, piece in enumerate(_pieces(image)):
-            one, covered = image[number : number + 1], mask[number : number + 1]
-            glance = self._networks.glance(*make_thumbnail(one, covered))
-            restored = self._networks.restore(piece, covered[0, 0].cpu().numpy(), glance, (0.0, 0.0, 1.0, 1.0))
-            restored = as_grey(restored) if grey[number] else restored
-            parts.append(torch.from_numpy(restored).permute(2, 0, 1) * 2 - 1)
-        return torch.stack(parts).to(self._device)
+            mask = None if painted is None else painted[number, 0].cpu().numpy()
+            result = self._restorer.restore(np.rint(piece * 255).astype(np.uint8), mask)
+            restored = torch.from_numpy(result.image).permute(2, 0, 1).float() / 127.5 - 1
+            parts.append((restored, torch.from_numpy(result.found)[None], torch.from_numpy(result.mask)[None]))
+        restored, found, mended = (torch.stack(some).to(self._device) for some in zip(*parts, strict=True))
+        return restored, found, mended
 
 
 def _pieces(image: Tensor) -> Iterator[np.ndarray]:
@@ -91,12 +78,15 @@ def restored_chunks(
         damaged = degradation(bank.draw(photos, WHOLE_PX, generator), generator)
         image, truth = damaged.image * 2 - 1, damaged.target * 2 - 1
         draws = torch.rand(4, photos, 1, 1, 1, generator=generator, device=generator.device).to(image.device)
-        detected, painted = release.detect(image), given_mask(damaged.mask, image, generator)
+        painted = given_mask(damaged.mask, image, generator)
         by_hand = draws[0] < PAINTED_SHARE
-        given = torch.where(by_hand, painted, detected)
-        acted_on = torch.where(by_hand, painted, release.acted_on(detected))
-        restored = release.restore(image, acted_on, grey=is_grey(truth))
-        share = torch.where(draws[2] < 0.5, draws[3].expand_as(acted_on), acted_on)  # strength, or mask alone
+        detected = release.restore(image)
+        hand = release.restore(image[by_hand.flatten()], painted[by_hand.flatten()]) if by_hand.any() else detected
+        restored, given, mended = (layer.clone() for layer in detected)
+        for layer, other in zip((restored, given, mended), hand, strict=True):
+            if by_hand.any():
+                layer[by_hand.flatten()] = other
+        share = torch.where(draws[2] < 0.5, draws[3].expand_as(mended), mended)  # strength, or mask alone
         restored = image + torch.where(draws[1] < PARTLY_SHARE, share, 1.0) * (restored - image)
         truth = in_tone_of(restored, truth, damaged.mask)
         return with_restored(damaged_photos(image, truth, damaged, given), restored)
@@ -142,21 +132,10 @@ def in_tone_of(restored: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     return torch.stack(parts).to(restored.device)
 
 
-def is_grey(photo: Tensor) -> Tensor:
-    """Tells (B,) which photos (B, 3, H, W) are neutral grey."""
-    return (photo.amax(1) - photo.amin(1)).flatten(1).amax(1) < 1e-4
-
-
 def judged_photos(material: Material, release: FrozenRelease) -> RestoredPhotos:
     """Gives held-out photos damaged by the second generator and restored by the detector's masks; always the same."""
     photos = second_set(material)
-    parts = []
-    with torch.no_grad():
-        given = torch.cat([release.detect(image) for image in photos.image.split(BATCH)])
-        grey = is_grey(photos.target)
-        for rows in torch.arange(len(photos), device=photos.image.device).split(BATCH):
-            parts.append(release.restore(photos.image[rows], release.acted_on(given[rows]), grey=grey[rows]))
-    restored = torch.cat(parts)
+    restored, given, _ = release.restore(photos.image)
     target = in_tone_of(restored, photos.target, photos.mask)
     return with_restored(WholePhotos(**{**vars(photos), "given": given, "target": target}), restored)
 

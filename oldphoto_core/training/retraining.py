@@ -1,8 +1,8 @@
 """A retrain: the three stages in order, or from one of them, each from the parent release's weights.
 
 A run folder holds what each stage left (see `loop`), and what the parent release gives the stages that are not trained
-again: the look always, the detector and the VAEs where the retrain begins after them. Every call can be repeated: what
-is done is found done, and a stage that was killed goes on from its last checkpoint.
+again: the look always, the detector and the VAEs where the retrain begins after them. Every call can be
+repeated: what is done is found done, and a stage that was killed goes on from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -96,9 +96,9 @@ def begin_run(run: Path, parent: ReleaseCard, *, first: str = STAGES[0]) -> None
     if not missing:
         return
     release = load_release(parent)
-    networks = {"detector": release.detector} | {name: getattr(release.network, name) for name in PARTS[1:]}
+    networks = {"detector": release.detector, **{name: getattr(release.network, name) for name in PARTS[1:]}}
     for name in missing:
-        if networks[name] is None:  # a preset without a look
+        if networks[name] is None:  # a preset without a look, or a mender
             continue
         notes = {"stage": name, "settings": {"preset": parent.preset}, "step": 0, _LAID: parent.name}
         write_json(run / name / "run.json", {"stage": name, "settings": notes["settings"], _LAID: parent.name})
@@ -212,6 +212,8 @@ def pack_candidate(
     detector, network = release.detector, release.network
     if (run / "detector" / WEIGHTS[which]).is_file():
         load_weights(run / "detector" / WEIGHTS[which], {"detector": detector})
+    if network.mender is not None and (run / "mender" / WEIGHTS[which]).is_file():
+        load_weights(run / "mender" / WEIGHTS[which], {"mender": network.mender})
     translated = (run / "translation" / WEIGHTS[which]).is_file()
     for name in ("vae_x", "vae_y"):
         path = run / name / WEIGHTS["last"]

@@ -21,6 +21,7 @@ from oldphoto_core.training.export import before_translation, trained_detector, 
 from oldphoto_core.training.look import LookSettings, LookStage
 from oldphoto_core.training.loop import RunOptions, RunResult, placed, train
 from oldphoto_core.training.material import Material
+from oldphoto_core.training.mender import MenderSettings, MenderStage
 from oldphoto_core.training.schedule import Budget
 from oldphoto_core.training.translation import TranslationSettings, TranslationStage
 from oldphoto_core.training.vaes import CleanVaeStage, OldVaeStage, VaeSettings
@@ -44,6 +45,11 @@ def train_detector(material: Material, settings: DetectorSettings, options: RunO
     change is kept as does not forget too much (`detector_blend`).
     """
     return _on_all(_detector, material, settings, options)
+
+
+def train_mender(material: Material, settings: MenderSettings, options: RunOptions) -> RunResult:
+    """Trains the mender, which needs no other stage."""
+    return _on_all(_mender, material, settings, options)
 
 
 def train_vaes(material: Material, settings: VaeSettings, options: RunOptions) -> list[RunResult]:
@@ -88,6 +94,10 @@ def _follow(
 
 def _look(material: Material, settings: LookSettings, options: RunOptions) -> RunResult:
     return train(LookStage(settings, material, seed=options.seed), options)
+
+
+def _mender(material: Material, settings: MenderSettings, options: RunOptions) -> RunResult:
+    return train(MenderStage(settings, material, seed=options.seed), options)
 
 
 def _detector(material: Material, settings: DetectorSettings, options: RunOptions) -> RunResult:

@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from oldphoto_core.degradation import Degradation
-from oldphoto_core.models.filling import fill
 from oldphoto_core.models.network import RestorationNetwork
 from oldphoto_core.models.presets import build_patch_discriminator, build_translation, preset
 from oldphoto_core.training.batches import CropBatch, CropSource
@@ -136,7 +135,9 @@ class TranslationStage:
         self._vgg = load_vgg(self.device) if settings.vgg else None
         damage = Degradation(replace(material.degradation.recipe, **SEVERITY_POWERS), material.degradation.textures)
         self.source = CropSource(
-            synthetic_chunks(material.clean, damage, photos=settings.chunk_photos, detect=detect),
+            synthetic_chunks(
+                material.clean, damage, photos=settings.chunk_photos, detect=detect, mended=network.fills
+            ),
             seed=seed,
             steps_a_chunk=settings.steps_a_chunk,
             pool_chunks=settings.pool_chunks,
@@ -170,8 +171,7 @@ class TranslationStage:
             glance = self.look(crops.thumbnail, crops.thumbnail_mask) if self.look is not None else None
             with torch.no_grad():
                 toned = glance.tone.apply(crops.image, crops.window).clamp(-1, 1) if glance else crops.image
-                shown = fill(toned, crops.given) if self.fills else toned
-                source, wanted = self.vae_x.encode(shown)[0], self.vae_y.encode(crops.target)[0]
+                source, wanted = self.vae_x.encode(toned)[0], self.vae_y.encode(crops.target)[0]
             translated = self.translation(source, crops.given, glance)
             restored = self.vae_y.decode(translated)
         terms = {

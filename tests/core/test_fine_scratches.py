@@ -72,7 +72,8 @@ def test_fine_scratches_are_in_the_mask(restorer):
     damaged, lines = scratched(scan(SAMPLES[1]))
     mask = restorer.detect(damaged, scale=SCALE)
     assert (mask > 0.5)[lines > 0.5].mean() > 0.7
-    assert np.array_equal(restorer.restore(damaged, scale=SCALE).mask > 0.5, mask > 0.5)
+    assert np.array_equal(restorer.restore(damaged, scale=SCALE).found > 0.5, mask > 0.5)
+    assert restorer.restore(damaged, scale=SCALE).mask[lines > 0.5].mean() > 0.7
 
 
 @pytest.mark.parametrize("sample", SAMPLES[:3], ids=lambda sample: sample.file)
@@ -107,9 +108,9 @@ def test_wide_damage_is_left_to_the_working_scale_and_a_line_is_followed_as_far_
     probability[90:94, 10:150] = 0.7  # a line, sure in its middle only
     probability[90:94, 70:80] = 0.95
     probability[100:102, 10:50] = 0.7  # a line that is sure nowhere
-    marks = fine_marks(probability, np.zeros(probability.shape, bool), sure_above=0.88, crowd_px=125)
+    marks = fine_marks(probability, np.zeros(probability.shape, bool), crowd_px=125)
     assert not marks[:80].any() and not marks[98:].any()
     assert (marks[90:94, 40:110] == 255).all()
     taken = np.zeros(probability.shape, bool)
     taken[:, 60:] = True
-    assert not fine_marks(probability, taken, sure_above=0.88, crowd_px=125).any()
+    assert not fine_marks(probability, taken, crowd_px=125).any()

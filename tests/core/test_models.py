@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from oldphoto_core.errors import ConfigError
+from oldphoto_core.errors import ConfigError, TrainingError
 from oldphoto_core.models.discriminators import LatentDiscriminator, PatchDiscriminator
+from oldphoto_core.models.encoder import imagenet_weights
 from oldphoto_core.models.look import _quantiles, _ranks, make_thumbnail, whole_window
 from oldphoto_core.models.network import RestorationNetwork
-from oldphoto_core.models.presets import build_detector, build_look, build_restoration, build_vae, preset
-from oldphoto_core.models.scratch_unet import DetectorConfig, build_detector_network
+from oldphoto_core.models.presets import build_detector, build_look, build_mender, build_restoration, build_vae, preset
 from oldphoto_core.models.tone import GLOBAL_NUMBERS, GRID, GRID_NUMBERS, Tone
 
 
@@ -45,18 +45,47 @@ def test_the_paper_preset_has_the_authors_sizes():
 
 def test_the_archive_preset_stays_under_eight_million_weights():
     archive = preset("archive")
-    assert million(build_detector(archive)) < 2
+    assert million(build_detector(archive)) < 3
     assert million(build_detector(archive)) + million(build_restoration(archive)) < 8
 
 
-@pytest.mark.parametrize("contrast", [False, True])
-@pytest.mark.parametrize("widths", [(8, 16), (8, 16, 24, 32)])
-def test_a_detector_has_the_sizes_that_its_weights_were_trained_with(widths, contrast):
-    """Releases of before the archive preset's detector grew are still loaded."""
-    older = build_detector_network(DetectorConfig(kind="folded", widths=widths, contrast=contrast))
-    again = build_detector(preset("archive"), weights=older.state_dict())
-    again.load_state_dict(older.state_dict())
-    assert million(again) == million(older) != million(build_detector(preset("archive")))
+def test_the_detectors_encoder_takes_the_weights_of_imagenet():
+    """Layer by layer, in the package's order; and refuses another network's."""
+    detector, weights = build_detector(preset("archive")), imagenet_weights()
+    detector.encoder.load_imagenet(weights)
+    assert torch.equal(detector.encoder.stem[0].weight, weights["_conv_stem.weight"])
+    last = detector.encoder.levels[-1][-1].layers
+    assert torch.equal(last[6].weight, weights["_blocks.14._project_conv.weight"])
+    assert torch.equal(last[7].running_var, weights["_blocks.14._bn2.running_var"])
+    features = detector.eval().encoder(photos(1, 64, 96))
+    assert [tuple(level.shape[1:]) for level in features] == [
+        (16, 32, 48), (24, 16, 24), (40, 8, 12), (112, 4, 6), (192, 2, 3),
+    ]  # fmt: skip
+    with pytest.raises(TrainingError, match="_blocks"):
+        detector.encoder.load_imagenet({name: w for name, w in weights.items() if "_blocks.0" not in name})
+
+
+def test_the_mender_changes_nothing_outside_the_mask_and_sees_no_further_than_its_reach():
+    mender = wake(build_mender(preset("archive"))).eval()
+    side = 2 * (mender.reach_px // 16 + 2) * 16
+    image, mask = photos(1, side, side).requires_grad_(), torch.zeros(1, 1, side, side)
+    row = column = side // 2 + 3
+    mask[0, 0, row - 4 : row + 4, column - 40 : column + 40] = 1
+    mended = mender(image, mask)
+    intact = (mask == 0).expand_as(image)
+    assert torch.equal(mended[intact], image[intact]) and not torch.equal(mended, image)
+    mended[0, :, row, column].sum().backward()
+    distance = (image.grad[0].abs().sum(dim=0).nonzero() - torch.tensor([row, column])).abs().max().item()
+    assert 0.4 * mender.reach_px <= distance <= mender.reach_px
+
+
+def test_a_mender_keeps_odd_sizes_and_gradient_reaches_all_of_it():
+    mender = wake(build_mender(preset("tiny")))
+    mask = torch.ones(1, 1, 37, 50)
+    mended = mender(photos(1, 37, 50), mask)
+    assert mended.shape == (1, 3, 37, 50)
+    mended.square().sum().backward()
+    assert [name for name, p in mender.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
 def test_an_unknown_preset_is_refused_by_name():
@@ -101,6 +130,7 @@ def test_gradient_reaches_every_parameter_of_the_restoration(name):
     restored = network.restore(image, mask, network.glance(image, mask), whole_window(2))
     loss = sum((tensor * torch.randn_like(tensor)).sum() for tensor in (sampled, mean, logvar, clean, mean_y, logvar_y))
     (loss + (restored * torch.randn_like(restored)).sum()).backward()
+    network.mender = None  # which has a test of its own
     without = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert without == []
 
@@ -130,7 +160,7 @@ def test_nothing_beyond_the_computed_reach_changes_a_pixel(name):
 
 def test_the_detector_sees_no_further_than_its_reach():
     detector = wake(build_detector(preset("archive"))).eval()
-    side = 2 * (detector.reach_px // 16 + 2) * 16
+    side = 2 * (detector.reach_px // 32 + 2) * 32
     image = photos(1, side, side).requires_grad_()
     row = column = side // 2 + 3
     detector(image)[0, 0, row, column].backward()

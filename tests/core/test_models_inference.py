@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from oldphoto_core.models import inference, translation
+from oldphoto_core.models.detector import HAT_SIDES_PX, _spread, against_surroundings, top_hats
 from oldphoto_core.models.inference import carries_bfloat16, inference_copy
 from oldphoto_core.models.look import whole_window
 from oldphoto_core.models.network import RestorationNetwork
 from oldphoto_core.models.presets import build_detector, build_restoration, preset
-from oldphoto_core.models.scratch_unet import HAT_SIDES_PX, _spread, against_surroundings, top_hats
 
 
 def awake(module: nn.Module, seed: int = 0) -> nn.Module:

@@ -89,7 +89,7 @@ FIGURES = FidelityFigures(
 REPORT = RestorationReport(
     seconds=1.0, device="cpu", precision="float32", tiles=2, mask_coverage=0.1, change_outside_mask=2.0,
     mean_change=3.0, left_alone=False, monochrome="neutral", mode="full", tone="correct", strength=1.0,
-    fidelity=FIGURES,
+    mending="normal", fidelity=FIGURES,
 )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ STATEMENT = DerivativeStatement(
     weights_hash="1234567890abcdef",
     mode="full",
     tone="correct",
+    mending="normal",
     strength=1.0,
     software="oldphoto 0.1.0",
 )

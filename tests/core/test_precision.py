@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from oldphoto_core.errors import ConfigError
+from oldphoto_core.models.detector import DetectorConfig
 from oldphoto_core.models.presets import Preset, build_detector, build_restoration, preset
-from oldphoto_core.models.scratch_unet import DetectorConfig
 from oldphoto_core.models.translation import TranslationConfig
 from oldphoto_core.models.vae import VAEConfig
 from oldphoto_core.releases.bundle import LoadedRelease, load_release, save_release

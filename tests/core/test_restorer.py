@@ -14,7 +14,6 @@ from oldphoto_core.color import is_neutral_grey
 from oldphoto_core.errors import ConfigError, ReleaseError
 from oldphoto_core.models.presets import build_detector, build_restoration, preset
 from oldphoto_core.releases.bundle import save_release
-from oldphoto_core.restoration.blending import mend_scratches, repair_weight
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def restorer(tmp_path_factory) -> Restorer:
                 parameter.add_(torch.randn(parameter.shape) * 0.05)
     folder = tmp_path_factory.mktemp("release")
     save_release(folder, sizes=tiny, detector=detector, network=network, card={})
-    return Restorer.from_release(folder, device="cpu")
+    return Restorer.from_release(folder, device="cpu", precision="float32")
 
 
 def photo(height: int = 96, width: int = 131, *, dtype=np.uint8, seed: int = 0) -> np.ndarray:
@@ -53,7 +52,8 @@ def test_shape_and_dtype_are_kept(restorer, shape, dtype):
     result = restorer.restore(image)
     assert result.image.shape == image.shape and result.image.dtype == dtype
     assert result.mask.shape == shape[:2] and result.mask.dtype == np.float32
-    assert 0 <= result.mask.min() and result.mask.max() <= 1
+    assert set(np.unique(result.mask)) <= {0, 1}
+    assert result.found.shape == shape[:2] and 0 <= result.found.min() and result.found.max() <= 1
     assert np.array_equal(image, before), "the input is never written to"
 
 
@@ -65,8 +65,7 @@ def test_sixteen_bits_are_restored_in_sixteen_bits(restorer):
 def test_scratches_mode_leaves_everything_outside_the_mask_bit_for_bit(restorer):
     image, mask = photo(), scratched(96, 131)
     result = restorer.restore(image, mask=mask, mode="scratches")
-    far = cv2.dilate(mask.astype(np.uint8), np.ones((11, 11))) == 0
-    assert np.array_equal(result.image[far], image[far])
+    assert np.array_equal(result.image[~mask], image[~mask])
     assert not np.array_equal(result.image[mask], image[mask])
 
 
@@ -76,14 +75,13 @@ def test_scratches_mode_without_damage_changes_nothing(restorer):
 
 
 def test_a_repair_takes_the_tone_of_its_surroundings():
-    """A restoration of another tone must not show as a patch where only the scratch is taken from it."""
-    original = np.full((96, 128, 3), (0.7, 0.6, 0.35), np.float32)
-    restored = np.full((96, 128, 3), (0.5, 0.55, 0.5), np.float32)
+    """What fills a scratch is continued from beside it: on a plain ground it does not show as a patch."""
+    plain = np.full((96, 128, 3), (180, 150, 90), np.uint8)
     damage = scratched(96, 128)
-    original[damage] = 1
-    weight = repair_weight(damage.astype(np.float32), threshold=0.5)
-    mended = mend_scratches(original, restored, weight)
-    assert np.abs(mended - (0.7, 0.6, 0.35)).max() < 0.01
+    plain[damage] = 255
+    packaged = Restorer.from_release("default", device="cpu", precision="float32")
+    mended = packaged.restore(plain, mask=damage, mode="scratches").image
+    assert np.abs(mended.astype(int) - (180, 150, 90)).max() <= 3
 
 
 def test_grey_in_gives_grey_out(restorer):
@@ -100,12 +98,15 @@ def test_a_grey_array_and_the_same_grey_in_three_channels_give_the_same_pixels(r
     assert np.array_equal(flat, restorer.restore(np.stack([grey] * 3, axis=2)).image[:, :, 0])
 
 
-def test_a_sepia_photo_never_becomes_colour(restorer):
+def test_a_sepia_photo_keeps_its_hue_and_turns_neutral_where_that_is_asked_for(restorer):
     luma = photo()[:, :, :1].astype(np.float32) / 255
     sepia = np.rint(255 * luma ** np.array([0.8, 1.0, 1.3], np.float32)).astype(np.uint8)
     result = restorer.restore(sepia, mask=np.zeros((96, 131)))
     assert result.report.monochrome == "toned"
-    assert is_neutral_grey(result.image)
+    red, green, blue = result.image.reshape(-1, 3).mean(axis=0)
+    assert red > green > blue
+    neutral = restorer.restore(sepia, mask=np.zeros((96, 131)), tone="neutral")
+    assert is_neutral_grey(neutral.image) and neutral.report.tone == "neutral"
 
 
 def test_keeping_the_tone_keeps_sepia_sepia(restorer):
@@ -159,7 +160,8 @@ def test_the_report_says_what_changed(restorer):
     ("arguments", "says"),
     [
         ({"mode": "all"}, "full or scratches"),
-        ({"tone": "sepia"}, "correct or keep"),
+        ({"tone": "sepia"}, "correct, neutral or keep"),
+        ({"mending": "all"}, "sure, normal or everything"),
         ({"strength": 2}, "from 0 to 1"),
         ({"mask": np.zeros((5, 5))}, r"expected \(96, 131\)"),
         ({"mask": np.full((96, 131), 255, np.uint8)}, "divide"),
@@ -189,20 +191,32 @@ def test_an_unknown_release_and_device_are_refused():
         Restorer.from_release(device="abacus")
 
 
-def test_detection_alone_is_the_mask_of_a_restoration(restorer):
-    assert np.array_equal(restorer.detect(photo()), restorer.restore(photo()).mask)
+def test_detection_alone_is_what_a_restoration_found(restorer):
+    assert np.array_equal(restorer.detect(photo()), restorer.restore(photo()).found)
 
 
-def test_the_card_says_how_sure_the_detector_must_be(restorer):
-    """A probability below the card's `mask_from` leaves a photo as an empty mask would."""
+def test_the_cards_offset_says_how_sure_the_detector_must_be(restorer):
+    """It is added to the detector's logits: far below, nothing is found."""
     card = restorer.card
-    strict = {**card.card, "operating": {"mask_from": 0.999, "mask_sure": 1.0}}
+    strict = {**card.card, "operating": {"logit_offset": -40.0}}
     strict_restorer = Restorer(replace(restorer.release, card=replace(card, card=strict)), device=torch.device("cpu"))
     image = photo()
     empty = restorer.restore(image, mask=np.zeros((96, 131)))
-    assert restorer.detect(image).max() > 0
+    assert restorer.detect(image).max() > 0 == strict_restorer.restore(image).mask.max()
     assert np.array_equal(strict_restorer.restore(image).image, empty.image)
-    assert not np.array_equal(restorer.restore(image).image, empty.image)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_packaged_release_keeps_its_promises_in_either_precision(precision):
+    """Tiles give what the whole gives, within a level; the same photo the same pixels; whatever the processor has."""
+    packaged = Restorer.from_release("default", device="cpu", precision=precision)
+    tiled = Restorer(packaged.release, device=torch.device("cpu"), tile_px=96, precision=precision)
+    image = photo(150, 200)
+    image[:, 90:92] = 250
+    whole, again, pieces = packaged.restore(image), packaged.restore(image), tiled.restore(image)
+    assert whole.mask[:, 90:92].mean() > 0.9 and pieces.report.tiles == 6
+    assert np.array_equal(whole.image, again.image)
+    assert np.abs(whole.image.astype(int) - pieces.image).max() <= 1
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -42,7 +42,7 @@ def damaged_photo(height: int, width: int, seed: int) -> tuple[ReducedPhoto, np.
 
 def restored(networks: Networks, photo: ReducedPhoto, tile_px: int | None, mode: str, tone: str, mask) -> np.ndarray:
     """(H, W, 3) in [0, 1]."""
-    found = survey(photo, networks, tile_px=tile_px, mask=mask)
+    found = survey(photo, networks, tile_px=tile_px, mending="normal", mask=mask)
     repair = Repair(networks, found, tile_px, mode, tone)  # type: ignore[arg-type]
     return as_float(np.concatenate([rows.image for rows in repair.rows(photo)]))
 
@@ -61,19 +61,3 @@ def test_tiles_of_any_size_and_offset_leave_no_seam(networks, height, width, til
     whole = restored(networks, photo, None, *manner, mask if given_mask else None)
     tiled = restored(networks, photo, tile_px, *manner, mask if given_mask else None)
     assert np.abs(whole - tiled).max() <= ONE_LEVEL
-
-
-def test_where_the_photo_is_not_damaged_the_global_branch_is_not_run(networks, monkeypatch):
-    """Queries only where damaged: a tile without damage costs no attention."""
-    from oldphoto_core.models.partial_nonlocal import PartialNonLocal
-
-    asked: list[int] = []
-    ordinary = PartialNonLocal.from_tokens
-    monkeypatch.setattr(
-        PartialNonLocal, "from_tokens", lambda self, *given: asked.append(1) or ordinary(self, *given)
-    )
-    photo, _ = damaged_photo(200, 600, 3)
-    mask = np.zeros((200, 600), np.uint8)
-    mask[40:60, 20:40] = 255
-    restored(networks, photo, 150, "full", "correct", mask)
-    assert 0 < len(asked) <= 4, "four of the eight tiles read the hole"

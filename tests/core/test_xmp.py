@@ -18,6 +18,7 @@ STATEMENT = DerivativeStatement(
     weights_hash="1234567890abcdef",
     mode="scratches",
     tone="keep",
+    mending="sure",
     strength=0.5,
     software="oldphoto 0.1.0",
 )
@@ -65,7 +66,10 @@ def test_it_says_of_which_master_by_which_release_and_how() -> None:
     assert texts(packet, "//mm:DerivedFrom/ref:instanceID/text()") == [master]
     assert texts(packet, "//mm:DerivedFrom/ref:documentID/text()") == [master]
     (parameters,) = texts(packet, "//mm:History//evt:parameters/text()")
-    for word in (STATEMENT.master_sha256, "archive-12345678", "1234567890abcdef", "scratches", "keep", "strength 0.5"):
+    for word in (
+        STATEMENT.master_sha256, "archive-12345678", "1234567890abcdef", "scratches", "keep", "mending sure",
+        "strength 0.5",
+    ):  # fmt: skip
         assert word in parameters
     assert texts(packet, "//mm:History//evt:softwareAgent/text()") == ["oldphoto 0.1.0"]
     assert texts(packet, "//iptc:DigitalSourceType/text()") == [RESTORED_TYPE]

@@ -16,6 +16,7 @@ from oldphoto_core.evaluation.sheet import save_picture
 from oldphoto_core.releases.card import read_card
 from oldphoto_core.training.data import resize
 from oldphoto_core.training.schedule import seeded
+from tests.core.reviewed_archive import archive
 
 SCRIPT = Path(__file__).parents[2] / "infra" / "train-release.sh"
 MORE = SCRIPT.with_name("train-more.sh")
@@ -30,17 +31,17 @@ def said(*arguments: str, script: Path = SCRIPT, **environment: str) -> subproce
 
 @pytest.mark.parametrize(("machine", "device"), [("cpu", "cpu"), ("h200", "cuda")])
 def test_every_option_is_one_of_the_command_lines(machine: str, device: str) -> None:
-    found = said(machine, *FOLDERS, "1.5", "2", "3", "4", COMMAND="echo oldphoto")
+    found = said(machine, *FOLDERS, "1.5", "2", "2.5", "3", "4", COMMAND="echo oldphoto")
     lines = [line.split() for line in found.stdout.splitlines() if line.startswith("oldphoto train")]
-    assert [line[2] for line in lines] == ["look", "detector", "vaes", "translation", "release"]
+    assert [line[2] for line in lines] == ["look", "detector", "mender", "vaes", "translation", "release"]
     group = get_command(train_app)
     parsed = []
     for _, _, stage, *options in lines:
         command = group.get_command(None, stage)  # type: ignore[attr-defined,arg-type]
         parsed.append(command.make_context(stage, options).params)
-    assert [stage["minutes"] for stage in parsed[:4]] == [1.5, 2, 3, 4]
-    assert all(stage["device"] == device and stage["compiled"] == (machine == "h200") for stage in parsed[:4])
-    assert (parsed[2]["old"], parsed[4]["out"]) == (Path("old"), Path("release"))
+    assert [stage["minutes"] for stage in parsed[:5]] == [1.5, 2, 2.5, 3, 4]
+    assert all(stage["device"] == device and stage["compiled"] == (machine == "h200") for stage in parsed[:5])
+    assert (parsed[3]["old"], parsed[5]["out"]) == (Path("old"), Path("release"))
 
 
 def test_what_it_is_not_told_it_asks_for() -> None:
@@ -50,17 +51,22 @@ def test_what_it_is_not_told_it_asks_for() -> None:
         assert "usage: infra/train-release.sh cpu|h200 PHOTOS" in found.stderr
 
 
-def test_training_further_asks_for_what_the_command_line_has() -> None:
-    found = said("clean", "textures", "run", "release", "7", script=MORE, COMMAND="echo oldphoto")
+@pytest.mark.parametrize("start", ["default", "imagenet"])
+def test_training_further_asks_for_what_the_command_line_has(start: str) -> None:
+    found = said("data", "run", "release", "7", "8", script=MORE, COMMAND="echo oldphoto", START=start)
     lines = [line.split() for line in found.stdout.splitlines() if line.startswith("oldphoto train")]
     group = get_command(train_app)
-    detector, release = (group.get_command(None, name).make_context(name, options).params  # type: ignore[attr-defined]
-                         for _, _, name, *options in lines)  # fmt: skip
-    assert (detector["minutes"], detector["start"], detector["run"]) == (7, "default", Path("run"))
+    laid, detector, mender, release = (
+        group.get_command(None, name).make_context(name, options).params  # type: ignore[attr-defined]
+        for _, _, name, *options in lines
+    )
+    assert (laid["out"], laid["review"]) == (Path("run/material"), Path("data/review/REVIEW.csv"))
+    assert (detector["minutes"], detector["start"], detector["labelled"]) == (7, start, laid["out"])
+    assert (mender["minutes"], mender["start"], mender["run"]) == (8, "default", Path("run"))
     assert (release["out"], release["parent"], release["last"]) == (Path("release"), "default", True)
     refused = said("clean", script=MORE)
     assert refused.returncode == 2
-    assert "usage: infra/train-more.sh PHOTOS" in refused.stderr
+    assert "usage: infra/train-more.sh DATA" in refused.stderr
 
 
 def photos_on_disk(folder: Path, count: int) -> None:
@@ -79,20 +85,22 @@ def command_in(folder: Path) -> str:
 
 @pytest.mark.slow
 def test_a_release_comes_out_of_it(tmp_path: Path) -> None:
-    """And goes on from there: the detector is another, all else is the first one's."""
-    photos_on_disk(tmp_path / "clean", 24)
-    photos_on_disk(tmp_path / "old", 2)
-    (tmp_path / "textures").mkdir()
+    """And goes on from there: detector and mender are others, all else is the first one's."""
+    data = archive(tmp_path / "data")
+    photos_on_disk(data / "clean", 24)
+    (data / "texture").mkdir()
     environment = {"STEPS": "2", "COMMAND": command_in(tmp_path), "PYTHONPATH": str(SCRIPT.parents[1])}
-    found = said("cpu", *(str(tmp_path / name) for name in FOLDERS), PRESET="tiny", **environment)
+    folders = [str(place) for place in (data / "clean", data / "old", data / "texture", tmp_path / "run")]
+    folders.append(str(tmp_path / "release"))
+    found = said("cpu", *folders, PRESET="tiny", **environment)
     assert found.returncode == 0, found.stderr
     first = read_card(tmp_path / "release")
     assert first.preset == "tiny"
 
-    folders = [str(tmp_path / name) for name in ("clean", "textures", "more", "further")]
+    folders = [str(data), str(tmp_path / "more"), str(tmp_path / "further")]
     found = said(*folders, script=MORE, START=str(tmp_path / "release"), **environment)
     assert found.returncode == 0, found.stderr
     further = read_card(tmp_path / "further")
     changed = {name for name in first.files if first.files[name] != further.files[name]}
-    assert changed == {"detector.safetensors"}
+    assert changed == {"detector.safetensors", "mender.safetensors"}
     assert further.card["parent"]["name"] == first.name

@@ -7,6 +7,7 @@
     settings    what is measured on what
     rows        a row a figure set, and the Parquet file that they are kept in
     measuring   one damaged photo, all methods; figures: of one result
+    real_cases  real photos that no damage of ours is laid on, and pure inpainting; real_summary: their figures
     running     all photos, in processes; what is in the Parquet already is not computed again
     intervals   bootstrap over photos
     summary     means, intervals, goals

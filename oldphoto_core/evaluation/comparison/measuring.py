@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oldphoto_core import PIXEL_VERSION
 from oldphoto_core.evaluation import metrics
 from oldphoto_core.evaluation.comparison.figures import paired_figures
 from oldphoto_core.evaluation.comparison.interface import RESTORED, Method, is_slow
@@ -16,6 +18,7 @@ from oldphoto_core.evaluation.comparison.kinds import MARKED, make_kind_damager
 from oldphoto_core.evaluation.comparison.learned_distance import LearnedDistance
 from oldphoto_core.evaluation.comparison.parts import PARTS, Region, with_words
 from oldphoto_core.evaluation.comparison.prior_method import PRIOR
+from oldphoto_core.evaluation.comparison.real_cases import RealCase, RealMeasurer
 from oldphoto_core.evaluation.comparison.release_methods import PhotoRestorer, Restoration
 from oldphoto_core.evaluation.comparison.rows import DETECTOR, Row, key_of
 from oldphoto_core.evaluation.comparison.settings import FEW, Case
@@ -23,8 +26,12 @@ from oldphoto_core.evaluation.comparison.trained_methods import Trained
 from oldphoto_core.evaluation.detection import ScoreHistogram
 from oldphoto_core.evaluation.held_out import centre_crop, centre_square, read_photo
 from oldphoto_core.evaluation.no_reference import no_reference_figures
+from oldphoto_core.evaluation.real_photos import ACTED_ABOVE, acted_on_marks
 from oldphoto_core.evaluation.second_generator import Damaged
 from oldphoto_core.evaluation.sheet import overlay_mask, save_picture
+
+if TYPE_CHECKING:
+    from oldphoto_core.training.material_folder import LabelledPhoto
 
 ON_OLD = ("input", "sequential-telea-detected-mask", RESTORED)
 """Methods that real photos are restored by: nobody knows their true mask."""
@@ -48,7 +55,6 @@ class Measurer:
         methods: what is compared.
         restorer: gives the mask that is detected; None where the classical ways alone are measured.
         release: name of the release, part of the keys of all that it had a hand in.
-        acted_above: probability from which the release mends.
         code_version: part of all keys.
         textures_dir: for the first generator.
         textures_sha256: of what is in it.
@@ -61,7 +67,6 @@ class Measurer:
         restorer: PhotoRestorer | None,
         *,
         release: str,
-        acted_above: float,
         code_version: str,
         textures_dir: Path | None,
         textures_sha256: str,
@@ -69,13 +74,16 @@ class Measurer:
     ) -> None:
         self._methods, self._restorer = methods, restorer
         self._trained = {method.name for method in methods if isinstance(method, Trained)}
-        self._release, self._acted_above, self._code_version = release, acted_above, code_version
+        self._release, self._code_version = release, code_version
         self._textures_dir, self._textures_sha256 = textures_dir, textures_sha256
         self._pictures = pictures
         self._lpips = LearnedDistance.at_hand()
+        self._real = RealMeasurer(restorer, release=release, code_version=code_version)
 
-    def keys(self, case: Case) -> dict[str, str]:
+    def keys(self, case: Case | RealCase) -> dict[str, str]:
         """Gives the key of each of a case's rows, by method."""
+        if isinstance(case, RealCase):
+            return self._real.keys(case)
         identity = dict(case.identity)
         if case.generator == "first":
             identity["textures"] = self._textures_sha256
@@ -83,34 +91,36 @@ class Measurer:
             identity["lpips"] = True  # figures from before it was at hand lack it
         keys = {}
         for name, source, version in self._wanted(case):
-            release = [self._release, self._acted_above] if source == "detected" or name.startswith("restored") else []
+            release = [self._release, PIXEL_VERSION] if source == "detected" or name.startswith("restored") else []
             keys[name] = key_of(**identity, method=name, version=version, release=release, code=self._code_version)
         return keys
 
-    def is_done(self, case: Case, known: Collection[str]) -> bool:
+    def is_done(self, case: Case | RealCase, known: Collection[str]) -> bool:
         """Whether all rows and pictures of a case are there."""
         keys = self.keys(case)
         folder = self.picture_folder(case)
         return all(key in known for key in keys.values()) and (not case.shown or (folder / "target.png").exists())
 
-    def picture_folder(self, case: Case) -> Path:
+    def picture_folder(self, case: Case | RealCase) -> Path:
         """Gives where a case's pictures are kept."""
-        by = {"release": [self._release, self._acted_above], "code": self._code_version}
+        by = {"release": [self._release, PIXEL_VERSION], "code": self._code_version}
         return self._pictures / key_of(**case.identity, textures=self._textures_sha256, **by)
 
-    def measure(self, case: Case, known: Collection[str]) -> list[Row]:
+    def measure(self, case: Case | RealCase, known: Collection[str]) -> list[Row]:
         """Gives the rows of a case that are not among the known keys, and keeps its pictures where it is shown.
 
         Args:
             case: what to damage, and how.
             known: keys of rows that are at hand.
         """
+        if isinstance(case, RealCase):
+            return self._real.measure(case, known)
         keys = self.keys(case)
         wanted = {name for name, key in keys.items() if key not in known}
         if case.shown:
             wanted |= {name for name in keys if name in SHOWN or name == DETECTOR}
         damaged, regions = self._damaged(case)
-        own = _Own(self._restorer, damaged.image, self._acted_above)
+        own = _Own(self._restorer, damaged.image)
         rows, pictures = [], {"input": damaged.image}
         if DETECTOR in wanted:
             rows.append(self._detection(case, keys[DETECTOR], damaged, own))
@@ -144,7 +154,8 @@ class Measurer:
             methods = []
         elif case.kind not in MARKED:
             methods = [method for method in methods if method[0] in WITHOUT_MARKS or method[0] in self._trained]
-        return methods + ([(DETECTOR, "detected", 1)] if self._restorer is not None else [])
+        version = 2 if case.kind == "labelled" else 1
+        return methods + ([(DETECTOR, "detected", version)] if self._restorer is not None else [])
 
     def _damaged(self, case: Case) -> tuple[Damaged, tuple[Region, ...]]:
         """Gives the damaged photo, and where figures are taken; everywhere when there are no regions."""
@@ -166,6 +177,10 @@ class Measurer:
     def _detection(self, case: Case, key: str, damaged: Damaged, own: _Own) -> Row:
         counts = ScoreHistogram()
         counts.add(own.scores, damaged.mask, ignore=damaged.ignore)
+        further = {"marked": float(own.mask.mean())}
+        if case.kind == "labelled":
+            label = _label(case.photo.path)
+            further |= acted_on_marks(own.mask, label.mask, label.ignore)
         return self._named(
             case,
             key,
@@ -173,7 +188,7 @@ class Measurer:
             mask_coverage=float(damaged.mask.mean()),
             damaged_by_score=tuple(counts.positive.tolist()),
             sound_by_score=tuple(counts.negative.tolist()),
-            further={"marked": float(own.mask.mean())},
+            further=further,
         )
 
     def _row(
@@ -217,8 +232,8 @@ class Measurer:
 class _Own:
     """What the release makes of a picture with the mask that it finds, each computed when it is first asked for."""
 
-    def __init__(self, restorer: PhotoRestorer | None, image: Photo, acted_above: float) -> None:
-        self._restorer, self._image, self._acted_above = restorer, image, acted_above
+    def __init__(self, restorer: PhotoRestorer | None, image: Photo) -> None:
+        self._restorer, self._image = restorer, image
         self._restoration: Restoration | None = None
         self.seconds = 0.0
 
@@ -237,7 +252,7 @@ class _Own:
         """(H, W), where the release mends."""
         if self._restorer is None:
             return np.zeros(self._image.shape[:2], bool)
-        return np.asarray(self.restoration.mask) > self._acted_above
+        return np.asarray(self.restoration.mask) > ACTED_ABOVE
 
     @property
     def scores(self) -> NDArray[np.float32]:
@@ -259,9 +274,15 @@ def _reduced(photo: Photo, long_px: int | None) -> Photo:
 def _labelled(photo: Path) -> Damaged:
     """Gives a labelled photo as training's judges see it: what lies at a mask's border counts for nothing."""
     from oldphoto_core.training.labelled import LabelledBank
-    from oldphoto_core.training.material_folder import LONG_SIDE_PX, read_labelled
+    from oldphoto_core.training.material_folder import LONG_SIDE_PX
 
-    found = [one for one in read_labelled(photo.parents[2], "test") if one.name == photo.stem]
-    image, mask, ignore = LabelledBank(found).whole(0, long_side_px=LONG_SIDE_PX)
+    image, mask, ignore = LabelledBank([_label(photo)]).whole(0, long_side_px=LONG_SIDE_PX)
     picture = ((image[0] + 1) * 127.5).round().byte().permute(1, 2, 0).contiguous().numpy()
     return Damaged(picture, mask[0, 0].numpy() > 0.5, ignore[0, 0].numpy() > 0.5, picture, "marks", False)
+
+
+def _label(photo: Path) -> LabelledPhoto:
+    """Gives a labelled photo as it was marked."""
+    from oldphoto_core.training.material_folder import read_labelled
+
+    return next(one for one in read_labelled(photo.parents[2], "test") if one.name == photo.stem)

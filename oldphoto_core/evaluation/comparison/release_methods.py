@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from oldphoto_core.evaluation.baselines import Image, Mask
 from oldphoto_core.evaluation.comparison.interface import RESTORED, RESTORED_TRUE, Cost, MaskSource, given_mask
 from oldphoto_core.releases.card import ReleaseCard
+
+if TYPE_CHECKING:
+    from oldphoto_core.restoration.repair import Mode
 
 
 class Restoration(Protocol):
@@ -22,13 +25,13 @@ class Restoration(Protocol):
 
     @property
     def mask(self) -> NDArray[np.float32]:
-        """(H, W) in [0, 1], the mask that was used."""
+        """(H, W) in [0, 1]: above 0.5 where it was mended."""
 
 
 class PhotoRestorer(Protocol):
     """The part of `oldphoto_core.Restorer` that is measured."""
 
-    def restore(self, image: Image, mask: Mask | None = None) -> Restoration:
+    def restore(self, image: Image, mask: Mask | None = None, mode: Mode = "full") -> Restoration:
         """Gives the restored photo."""
 
     def detect(self, image: Image) -> NDArray[np.float32]:
@@ -41,10 +44,6 @@ class ReleaseChoice(Protocol):
     @property
     def name(self) -> str:
         """Its name, which carries its weights: part of the keys of figures."""
-
-    @property
-    def acted_above(self) -> float:
-        """Probability of damage from which it mends: where its mask, soft as it is, becomes one for other methods."""
 
     def load(self) -> PhotoRestorer:
         """Loads it."""
@@ -61,12 +60,6 @@ class FolderRelease:
     def name(self) -> str:
         """Its name."""
         return self.card.name
-
-    @property
-    def acted_above(self) -> float:
-        """The middle of the ramp that its card gives, as in the do-no-harm figures."""
-        operating = self.card.card.get("operating", {})
-        return float(operating.get("mask_from", 0.0) + operating.get("mask_sure", 1.0)) / 2
 
     def load(self) -> PhotoRestorer:
         """Loads it."""
@@ -93,9 +86,9 @@ class LateRestorer:
             self._loaded = self._choice.load()
         return self._loaded
 
-    def restore(self, image: Image, mask: Mask | None = None) -> Restoration:
+    def restore(self, image: Image, mask: Mask | None = None, mode: Mode = "full") -> Restoration:
         """Gives the restored photo."""
-        return self.loaded.restore(image, mask=mask)
+        return self.loaded.restore(image, mask=mask, mode=mode)
 
     def detect(self, image: Image) -> NDArray[np.float32]:
         """Gives (H, W) probability of structured damage."""

@@ -16,6 +16,7 @@ from oldphoto_core.evaluation.comparison.harm import Harm, measured_harm
 from oldphoto_core.evaluation.comparison.measuring import Measurer
 from oldphoto_core.evaluation.comparison.methods import all_methods
 from oldphoto_core.evaluation.comparison.parts import FaceCache
+from oldphoto_core.evaluation.comparison.real_cases import RealCase, real_cases
 from oldphoto_core.evaluation.comparison.release_methods import LateRestorer, ReleaseChoice
 from oldphoto_core.evaluation.comparison.rows import Row, RowStore
 from oldphoto_core.evaluation.comparison.settings import Case, ComparisonSettings, Material, all_cases, find_material
@@ -75,7 +76,7 @@ def run_comparison(
     store = RowStore(out / PARQUET)
     work = _Work(settings, material, out, release, code_version)
     planner = work.measurer()
-    cases = list(all_cases(settings, material))
+    cases = [*all_cases(settings, material), *real_cases(settings, material)]
     missing = [case for case in cases if not planner.is_done(case, store)]
     computed = 0
     saved_at = time.monotonic()
@@ -101,7 +102,7 @@ def run_comparison(
             tell(total, total)
     finally:
         store.save()
-    folders = [(case, planner.picture_folder(case)) for case in cases if case.shown]
+    folders = [(case, planner.picture_folder(case)) for case in cases if isinstance(case, Case) and case.shown]
     name = release.name if release else ""
     return Comparison(settings, material, name, code_version, store.rows(keys), computed, folders, harm)
 
@@ -128,7 +129,6 @@ class _Work:
             ),
             restorer,
             release=self.release.name if self.release else "",
-            acted_above=self.release.acted_above if self.release else 1.0,
             code_version=self.code_version,
             textures_dir=self.settings.textures_dir,
             textures_sha256=self.material.textures_sha256,
@@ -137,7 +137,7 @@ class _Work:
 
 
 def _measured(
-    work: _Work, planner: Measurer, cases: Sequence[Case], known: Collection[str], jobs: int
+    work: _Work, planner: Measurer, cases: Sequence[Case | RealCase], known: Collection[str], jobs: int
 ) -> Iterator[list[Row]]:
     """Yields the rows of each case, in whatever order they come."""
     if jobs == 1 or len(cases) < 2:
@@ -176,6 +176,6 @@ def _begin(work: _Work) -> None:
     _measurer = work.measurer()
 
 
-def _measure(case: Case, known: Collection[str]) -> list[Row]:
+def _measure(case: Case | RealCase, known: Collection[str]) -> list[Row]:
     assert _measurer is not None
     return _measurer.measure(case, known)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -41,6 +41,12 @@ class ComparisonSettings:
     labelled_dir: Path | None = None
     """Material folder whose labelled test photos the detector is measured on; none when None."""
 
+    review_table: Path | None = None
+    """CSV file of what a person found in the photos of `old_dir`; what was reviewed as clean is measured."""
+
+    film_dir: Path | None = None
+    """Film frames with masks, of which one sequence is held out."""
+
     protocol: str = "default"
     """Its name, for the page."""
 
@@ -58,6 +64,12 @@ class ComparisonSettings:
 
     text_count: int = 0
     """Photos with words drawn into the scene, mixed damage; figures inside the words' strip alone."""
+
+    real_count: int | None = None
+    """Reviewed photos and film frames, at most; all when None."""
+
+    inpainted_count: int = 0
+    """Photos of pure inpainting in the true mask."""
 
     prior_photos: int = 0
     """Small photos that deep image prior is fitted to and all methods are measured on; 0 leaves it out."""
@@ -91,10 +103,12 @@ class ComparisonSettings:
 
     def __post_init__(self) -> None:
         counts = (self.kind_count, self.old_count, self.harm_count, self.shown, self.faces_count, self.text_count)
-        if self.drawn_count < 1 or min(*counts, self.prior_photos) < 0:
+        if self.drawn_count < 1 or min(*counts, self.prior_photos, self.inpainted_count) < 0:
             raise ConfigError("counts are 0 or more, and at least one photo has mixed damage")
         if self.side_px is not None and self.side_px < 64:
             raise ConfigError(f"side_px is {self.side_px}; expected at least 64, or None for whole photos")
+        if self.review_table is not None and self.old_dir is None:
+            raise ConfigError(f"{self.review_table}: a review is of old photos; give the folder that they are in, too")
         names = [one.name for one in self.baselines]
         if len(set(names)) < len(names) or any(name.startswith("restored") for name in names):
             raise ConfigError(f"baselines are named {', '.join(names)}; give each folder a name of its own")
@@ -113,16 +127,24 @@ class ComparisonSettings:
         textures_dir: Path | None = None,
         old_dir: Path | None = None,
         labelled_dir: Path | None = None,
+        review_table: Path | None = None,
+        film_dir: Path | None = None,
     ) -> ComparisonSettings:
         """Gives `quick`, some minutes of one core for a look, or `default`, which figures are printed from."""
+        folders = (photos_dir, textures_dir, old_dir, labelled_dir, review_table, film_dir)
         if name == "default":
-            return cls(
-                photos_dir, textures_dir, old_dir, labelled_dir, faces_count=20, text_count=20, prior_photos=6
-            )  # fmt: skip
+            return cls(*folders, faces_count=20, text_count=20, prior_photos=6, inpainted_count=24)
         return cls(
-            photos_dir, textures_dir, old_dir, labelled_dir, "quick",
+            *folders, "quick",
             drawn_count=8, kind_count=2, old_count=4, harm_count=4, side_px=256, shown=1, faces_count=2, text_count=2,
+            real_count=12, inpainted_count=4,
         )  # fmt: skip
+
+    def real_alone(self) -> ComparisonSettings:
+        """Gives the same for the figures of real photos and of pure inpainting alone."""
+        return replace(
+            self, generators=(), old_count=0, faces_count=0, text_count=0, prior_photos=0, harm_count=0, baselines=()
+        )
 
 
 @dataclass(frozen=True)
@@ -167,11 +189,14 @@ def find_material(settings: ComparisonSettings, *, faces: FaceCache | None = Non
     Raises:
         ConfigError: there are no held-out photos.
     """
-    most = max(settings.drawn_count, settings.kind_count, settings.text_count, settings.prior_photos)
+    counts = (settings.drawn_count, settings.kind_count, settings.text_count, settings.prior_photos)
+    most = max(*counts, settings.inpainted_count)
     photos = held_out_photos(settings.photos_dir, role=settings.role, count=most)
     textures = sorted(settings.textures_dir.rglob("*")) if settings.textures_dir else []
     textures = [p for p in textures if p.is_file() and is_held_out(p.name)]
-    old = held_out_photos(settings.old_dir, role="all", count=settings.old_count) if settings.old_dir else []
+    old: list[Path] = []
+    if settings.old_dir is not None and settings.old_count:
+        old = held_out_photos(settings.old_dir, role="all", count=settings.old_count)
     files = ([NamedFile.of(path) for path in paths] for paths in (photos, textures, old))
     return Material(*files, _labelled(settings.labelled_dir), list(_with_faces(settings, faces or FaceCache(None))))
 

@@ -19,6 +19,7 @@ from oldphoto_core.evaluation.comparison.learned_distance import why_not
 from oldphoto_core.evaluation.comparison.methods import CLASSICAL_TRUE_MASK
 from oldphoto_core.evaluation.comparison.parts import PARTS
 from oldphoto_core.evaluation.comparison.prior_method import PRIOR
+from oldphoto_core.evaluation.comparison.real_summary import real_figures
 from oldphoto_core.evaluation.comparison.rows import DETECTOR, FIGURES, Row
 from oldphoto_core.evaluation.comparison.running import Comparison
 from oldphoto_core.evaluation.comparison.settings import FEW
@@ -77,6 +78,7 @@ def summarise(found: Comparison, methods: Sequence[Method]) -> dict[str, Any]:
         "paired": paired,
         "detection": detection,
         "real": _real([row for row in found.rows if row.kind == "old"], names),
+        "real_photos": real_figures(found.rows),
         "untouched": _untouched(found.harm.rows if found.harm else []),
         "harm": [asdict(check) | {"met": check.met} for check in found.harm.checks] if found.harm else [],
         "notes": list(found.harm.notes) if found.harm else [],

@@ -20,9 +20,9 @@ import torch
 from oldphoto_core.errors import ConfigError
 from oldphoto_core.evaluation.baselines import Image, Mask
 from oldphoto_core.evaluation.comparison.interface import Cost, MaskSource, given_mask
+from oldphoto_core.models.detector import pad_to_multiple
 from oldphoto_core.models.look import whole_window
 from oldphoto_core.models.network import RestorationNetwork
-from oldphoto_core.models.scratch_unet import pad_to_multiple
 from oldphoto_core.releases.card import CARD_NAME, read_card
 
 RestorePicture = Callable[[Image, Mask], Image]

@@ -29,10 +29,23 @@ MARKS = Path(__file__).parent
 """Where our marks lie."""
 _SUFFIX = ".mask.png"
 
+NOT_GENUINE = frozenset({
+    "080c0839286bdf00d6caf72fac268d9ec57dc6bb2d9197d691db69992c0da267",
+    "229daac6db81eb9b1191f452ffc900d9975a34efe95de42075b4d48a031e5336",
+})  # fmt: skip
+"""Marked photos that are no old photos: what looks like damage was laid on them by somebody's program."""
+
 
 def marked_sha256(marks: Path = MARKS) -> list[str]:
     """Gives the SHA-256 of the photos that are marked, in order."""
     return sorted(path.name.removesuffix(_SUFFIX) for path in marks.glob("*" + _SUFFIX))
+
+
+def marked_photos(photos: Path, *, marks: Path = MARKS) -> list[Path]:
+    """Gives the files of a folder of old photos that are marked, known by their bytes, in order."""
+    wanted = set(marked_sha256(marks))
+    files = sorted(path for path in photos.rglob("*") if path.is_file())
+    return [path for path in files if hashlib.sha256(path.read_bytes()).hexdigest() in wanted]
 
 
 def lay_marked(photos: Path, folder: Path, *, marks: Path = MARKS) -> int:

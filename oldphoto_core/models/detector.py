@@ -1,13 +1,14 @@
-"""The scratch detector: a U-Net that gives each pixel's logit of structured damage (stage 3)."""
+"""The scratch detector: a U-shaped network that gives each pixel's logit of structured damage (stage 3)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from oldphoto_core.models.encoder import STAGES, Encoder
 
 
 @dataclass(frozen=True)
@@ -15,31 +16,14 @@ class DetectorConfig:
     """Sizes of a detector.
 
     Attributes:
-        kind: `folded` (archive, colour) or `plain` (the authors', grey).
+        kind: `pretrained` (archive, colour) or `plain` (the authors', grey).
         widths: channels from the finest level down, each at half the resolution of the one before.
-        depth: convolutions at each level on the way down (archive).
-        contrast: also show it luma and colour against their surroundings (archive).
+        stages: of the encoder (archive); 6 reach 1/32 of the sides.
     """
 
     kind: str
     widths: tuple[int, ...]
-    depth: int = 2
-    contrast: bool = False
-
-    def as_in(self, weights: Mapping[str, Tensor]) -> DetectorConfig:
-        """Gives the sizes of a folded detector that these weights are of; any other kind as it is.
-
-        Releases of before the fifth level, and of before the contrast, are still to be loaded.
-        """
-        if self.kind != "folded" or "stem.0.weight" not in weights:
-            return self
-        downs = sorted(int(name.split(".")[1]) for name in weights if name.startswith("downs.") and ".0.weight" in name)
-        levels = ["stem.0.weight", *(f"downs.{level}.0.weight" for level in dict.fromkeys(downs))]
-        return replace(
-            self,
-            widths=tuple(len(weights[name]) for name in levels),
-            contrast=weights["stem.0.weight"].shape[1] > FOLD**2 * (3 + 2 * len(HAT_SIDES_PX)),
-        )
+    stages: int = len(STAGES)
 
 
 FOLD = 2
@@ -48,6 +32,8 @@ HAT_SIDES_PX = (5, 11)
 """Sides of the squares of the top-hats: bright or dark structures narrower than this stand out."""
 SURROUNDINGS_PX = (31, 95)
 """Sides of the squares that a pixel's surroundings are taken from, for luma; the larger one for colour too."""
+SHOWN_CHANNELS = 3 + 2 * len(HAT_SIDES_PX) + len(SURROUNDINGS_PX) + 2
+"""Colours, top-hats, and luma and colour against their surroundings."""
 LEAST_DEVIATION = 0.05
 """Added to the luma's deviation in a square: 6 levels of 255, so that noise in flat places is not blown up."""
 
@@ -67,11 +53,11 @@ def against_surroundings(image: Tensor) -> Tensor:
     luma = _luma(image)
     found = []
     for side in SURROUNDINGS_PX:
-        mean, square = _square_mean(luma, side), _square_mean(luma.square(), side)
+        mean, square = square_mean(luma, side), square_mean(luma.square(), side)
         deviation = (square - mean.square()).clamp_min(0).sqrt()
         found.append((luma - mean) / (deviation + LEAST_DEVIATION))
     colour = image[:, ::2] - luma
-    found.append(4 * (colour - _square_mean(colour, SURROUNDINGS_PX[-1])))
+    found.append(4 * (colour - square_mean(colour, SURROUNDINGS_PX[-1])))
     return torch.cat(found, dim=1).clamp(-3, 3)
 
 
@@ -80,7 +66,7 @@ def _luma(image: Tensor) -> Tensor:
     return (image * weights[:, None, None]).sum(dim=1, keepdim=True).contiguous()
 
 
-def _square_mean(x: Tensor, side: int) -> Tensor:
+def square_mean(x: Tensor, side: int) -> Tensor:
     """Gives the mean of (B, C, H, W) over a square around each pixel, the edge repeated outside."""
     if x.device.type == "cpu" and x.dtype == torch.float32 and not x.requires_grad:
         import cv2
@@ -131,65 +117,50 @@ def _spread(x: Tensor, side: int) -> Tensor:
     return F.max_pool2d(down, (1, side), stride=1, padding=(0, side // 2))
 
 
-class FoldedScratchUNet(nn.Module):
-    """A compact U-Net in colour; about 1.7 M weights in `archive`.
+class ScratchDetector(nn.Module):
+    """An encoder that starts from ImageNet weights, the photo's own pixels beside it, and a light decoder.
 
-    Each square of 2x2 pixels is folded into the channels of one place and unfolded at the end: a scratch of one pixel
-    keeps its place, and no convolution runs at full resolution, where a few channels cost most. Besides the colours it
-    is given top-hats of the luma. Batch norm is, once trained, a fixed factor and offset a channel: no statistic is
-    taken over the photo, so that tiles see what the whole photo would. Its lowest level has a place for each 32x32
-    pixels: a torn border or a strip of tape is known by its surroundings, not by its edge.
+    The encoder knows hair, lace and leaves; what it loses, a scratch of one pixel, comes from the full resolution: each
+    square of 2x2 pixels of colours, top-hats and contrast is folded into the channels of one place, beside the
+    encoder's finest features, and the answer is unfolded from there. No convolution of the decoder runs at full
+    resolution. Its deepest level has a place for each 32x32 pixels: a torn border is known by its surroundings.
     """
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
-        widths, depth = config.widths, config.depth
-        lowest = len(widths) - 1
-        self.total_stride = FOLD * 2**lowest
-        in_cells = sum(2**level * (depth + (level < lowest)) for level in range(lowest + 1)) + 1  # and the head
-        at_full = max(HAT_SIDES_PX) - 1  # an opening
-        if config.contrast:
-            at_full = max(at_full, SURROUNDINGS_PX[-1] // 2)
-        self.reach_px: int | None = at_full + FOLD * in_cells + self.total_stride - 1
-        self.contrast = config.contrast
-        shown = 3 + 2 * len(HAT_SIDES_PX) + (len(SURROUNDINGS_PX) + 2 if config.contrast else 0)
-        folded = FOLD**2 * shown
-        self.stem = _stack(folded, widths[0], depth)
-        self.downs = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(a, b, 2, stride=2), *_stack(b, b, depth))
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
-        self.ups = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
-        self.merges = nn.ModuleList(_stack(2 * a, a, 1) for a in widths[:-1])
+        widths = config.widths
+        self.encoder = Encoder(config.stages)
+        channels = list(self.encoder.channels)
+        assert len(widths) == len(channels) - 1, (widths, channels)
+        self.total_stride = FOLD * 2 ** len(widths)
+        self.folded = _convolution(FOLD**2 * SHOWN_CHANNELS, widths[0])
+        channels[0] += widths[0]
+        below = [*widths[1:], channels[-1]]
+        self.ups = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(widths, below, strict=True))
+        self.merges = nn.ModuleList(_convolution(a + c, a) for a, c in zip(widths, channels, strict=False))
         self.head = nn.Conv2d(widths[0], FOLD**2, 3, padding=1)
         nn.init.constant_(self.head.bias, -3.0)  # damage is rare: start from "intact"
+        at_full = max(max(HAT_SIDES_PX) - 1, SURROUNDINGS_PX[-1] // 2)
+        decoded = sum(FOLD * 2**level for level in range(len(widths))) + FOLD  # 3x3 at each level, and the head
+        self.reach_px: int | None = decoded + max(self.encoder.reach_px, at_full + FOLD) + self.total_stride
 
     def forward(self, image: Tensor) -> Tensor:
         """Gives logits (B, 1, H, W) float32 of an image (B, 3, H, W) in [-1, 1], any height and width."""
         padded, (height, width) = pad_to_multiple(image, self.total_stride)
-        shown = [padded, top_hats(padded)]
-        if self.contrast:
-            shown.append(against_surroundings(padded))
-        seen = torch.cat(shown, dim=1).to(self.head.weight.dtype)
-        levels = [self.stem(F.pixel_unshuffle(seen, FOLD))]
-        for down in self.downs:
-            levels.append(down(levels[-1]))
+        seen = torch.cat([padded, top_hats(padded), against_surroundings(padded)], dim=1)
+        dtype = self.head.weight.dtype
+        levels = self.encoder(padded.to(dtype))
+        levels[0] = torch.cat([levels[0], self.folded(F.pixel_unshuffle(seen.to(dtype), FOLD))], dim=1)
         x = levels.pop()
         for up, merge in zip(reversed(self.ups), reversed(self.merges), strict=True):
-            x = merge(torch.cat([levels.pop(), F.interpolate(up(x), scale_factor=2, mode="nearest")], dim=1))
+            x = merge(torch.cat([F.interpolate(up(x), scale_factor=2, mode="nearest"), levels.pop()], dim=1))
         return F.pixel_shuffle(self.head(x), FOLD)[..., :height, :width].float()
 
 
-def _stack(inputs: int, outputs: int, depth: int) -> nn.Sequential:
-    """Gives `depth` times a 3x3 convolution, batch norm and ReLU."""
-    layers: list[nn.Module] = []
-    for k in range(depth):
-        layers += [
-            nn.Conv2d(inputs if k == 0 else outputs, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)
+def _convolution(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+    )
 
 
 class PlainScratchUNet(nn.Module):
@@ -244,4 +215,4 @@ def pad_to_multiple(image: Tensor, multiple: int) -> tuple[Tensor, tuple[int, in
 
 def build_detector_network(config: DetectorConfig) -> nn.Module:
     """Gives a fresh detector of the given kind and sizes."""
-    return FoldedScratchUNet(config) if config.kind == "folded" else PlainScratchUNet(config)
+    return ScratchDetector(config) if config.kind == "pretrained" else PlainScratchUNet(config)

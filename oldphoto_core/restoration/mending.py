@@ -1,0 +1,100 @@
+"""Damaged places of a photo are mended before anything else is done to it.
+
+They are filled by a spline from what lies around them, the mender adds what a spline lacks, and the grain of the
+surroundings is laid over it (`filling`, `oldphoto_core.models.mender`, `grain`). All of it is decided on the whole
+photo, piece by piece and square by square of a fixed grid, so that the tiles in which a photo is restored later have no
+part in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from oldphoto_core.restoration.blending import as_grey
+from oldphoto_core.restoration.filling import Filling, fill
+from oldphoto_core.restoration.networks import Networks
+from oldphoto_core.restoration.working import WorkingPhoto
+
+SQUARE_PX = 384
+"""Side of the squares that the mender is shown, without what it sees around them."""
+AROUND_PX = 64
+"""What it is shown around a square. It could see farther (`Mender.reach_px`), and hardly does."""
+
+
+def mend(photo: WorkingPhoto, mask: np.ndarray, networks: Networks, *, grey: bool = False) -> Filling:
+    """Gives what damaged pixels are mended with.
+
+    Args:
+        photo: at working scale; read anew.
+        mask: (H, W) bool.
+        networks: of the release.
+        grey: whether the photo is neutral grey, and stays so.
+    """
+    filling = fill(_rows_of(photo), mask)
+    if not len(filling.values):
+        return filling
+    filling = _with_detail(photo, filling, networks)
+    return Filling(mask, as_grey(filling.values)) if grey else filling
+
+
+@dataclass(frozen=True)
+class MendedPhoto:
+    """The working photo with its damaged places mended; stored pixels are as they were."""
+
+    photo: WorkingPhoto
+    filling: Filling
+
+    @property
+    def height(self) -> int:
+        return self.photo.height
+
+    @property
+    def width(self) -> int:
+        return self.photo.width
+
+    def codes(self, top: int, bottom: int) -> np.ndarray:
+        return self.photo.codes(top, bottom)
+
+    def seen(self, codes: np.ndarray, top: int, left: int = 0) -> np.ndarray:
+        rows = self.photo.seen(codes, top, left)
+        if rows.base is not None or not rows.flags.writeable:
+            rows = rows.copy()
+        self.filling.put(top, rows, left)
+        return rows
+
+    def again(self) -> MendedPhoto:
+        return MendedPhoto(self.photo.again(), self.filling)
+
+
+def _rows_of(photo: WorkingPhoto) -> Callable[[int, int], np.ndarray]:
+    fresh = photo.again()
+    return lambda top, bottom: fresh.seen(fresh.codes(top, bottom), top)
+
+
+def _with_detail(photo: WorkingPhoto, filling: Filling, networks: Networks) -> Filling:
+    """Gives the filling with what the mender adds, square by square."""
+    values = filling.values.copy()
+    mask, (height, width) = filling.mask, filling.mask.shape
+    filled = MendedPhoto(photo.again(), filling)
+    for top in range(0, height, SQUARE_PX):
+        bottom = min(top + SQUARE_PX, height)
+        if not mask[top:bottom].any():
+            continue
+        first, last = max(0, top - AROUND_PX), min(height, bottom + AROUND_PX)
+        codes = filled.codes(first, last)
+        for left in range(0, width, SQUARE_PX):
+            right = min(left + SQUARE_PX, width)
+            own = mask[top:bottom, left:right]
+            if not own.any():
+                continue
+            start, end = max(0, left - AROUND_PX), min(width, right + AROUND_PX)
+            piece = filled.seen(codes[:, start:end], first, start)
+            mended = networks.mend(piece, mask[first:last, start:end])
+            mended = mended[top - first : bottom - first, left - start : right - start]
+            first_value = filling.starts[top]
+            columns = np.nonzero(mask[top:bottom])[1]
+            values[first_value + np.flatnonzero((columns >= left) & (columns < right))] = mended[own]
+    return Filling(mask, values)
