@@ -34,6 +34,7 @@ TENSION = 0.3
 REACH_PX = 2
 """How far from a damaged pixel the known ones lie that its fill is solved from, in steps up, down, left or right."""
 STRIP_PIXELS = 1 << 21
+
 Solve = Callable[[np.ndarray], np.ndarray]
 """(n, C) values of nodes -> the same, the unknown ones solved for."""
 
@@ -42,7 +43,9 @@ _BATCH = 16_000
 """Pixels solved together: the factors of more no longer fit a cache, and those of fewer take longer to start."""
 _RIM, _OVERLAP = 8, 6
 """Cells of two by two pixels: how deep the rim goes, and how much of that is solved on the reduced photo as well."""
-_TURNS, _TURNS_REDUCED, _AGREED = 24, 2, 0.25 / 255
+_TURNS, _TURNS_REDUCED = 24, 2
+_AGREED = 0.25 / 255
+"""Rim and depth agree when a turn changes no more; a turn leaves a quarter of the difference or less."""
 _DIAMOND = (np.abs(np.mgrid[-REACH_PX : REACH_PX + 1, -REACH_PX : REACH_PX + 1]).sum(0) <= REACH_PX).astype(np.uint8)
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
@@ -88,6 +91,7 @@ def fill(read: Rows, mask: np.ndarray, *, tension: float = TENSION) -> Filling:
         raise ConfigError(f"A mask to fill is (H, W) bool; this one is {mask.shape} {mask.dtype}.")
     if not 0 < tension <= 1:
         raise ConfigError(f"Tension lies in (0, 1]; this one is {tension}.")
+    mask = np.ascontiguousarray(mask)
     if mask.all():
         rows = [read(top, bottom).reshape(-1, 3) for top, bottom in strips(*mask.shape)]
         return Filling(mask, np.concatenate([np.empty((0, 3), np.float32), *rows]))
@@ -95,7 +99,7 @@ def fill(read: Rows, mask: np.ndarray, *, tension: float = TENSION) -> Filling:
     level.settle(_TURNS)
     level.limit()
     values = np.empty((np.count_nonzero(mask), 3), np.float32)
-    values[:] = level.completed()[1]
+    values[:] = np.clip(level.completed()[1], 0, 1)
     return Filling(mask, values)
 
 

@@ -59,11 +59,11 @@ class Belief:
         assert 0 < self.grown <= self.seed < 1, self
 
 
-BELIEF = {"sure": Belief(0.85, 0.5), "normal": Belief(0.5, 0.15), "everything": Belief(0.4, 0.15)}
+BELIEF = {"sure": Belief(0.95, 0.7), "normal": Belief(0.8, 0.3), "everything": Belief(0.5, 0.15)}
 """Of thin findings, by how much is to be mended."""
-WIDE = {"sure": Belief(0.9, 0.6), "normal": Belief(0.75, 0.3), "everything": Belief(0.4, 0.15)}
+WIDE = {"sure": Belief(0.97, 0.8), "normal": Belief(0.92, 0.6), "everything": Belief(0.5, 0.15)}
 """The same of findings wider than `WIDE_PX`."""
-ON_FACES = {"sure": Belief(0.95, 0.6), "normal": Belief(0.75, 0.35), "everything": Belief(0.4, 0.15)}
+ON_FACES = {"sure": Belief(0.98, 0.8), "normal": Belief(0.9, 0.5), "everything": Belief(0.5, 0.15)}
 """The same inside a face's box."""
 WIDE_PX = 14
 SMALLEST_PX = 3

@@ -8,6 +8,7 @@ part in it.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from oldphoto_core.restoration.blending import as_grey
 from oldphoto_core.restoration.filling import Filling, fill
+from oldphoto_core.restoration.grain import grained, measure_grain
 from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.working import WorkingPhoto
 
@@ -37,6 +39,8 @@ def mend(photo: WorkingPhoto, mask: np.ndarray, networks: Networks, *, grey: boo
     if not len(filling.values):
         return filling
     filling = _with_detail(photo, filling, networks)
+    seed = zlib.crc32(np.packbits(mask).tobytes())  # of the work, not of the clock: the same mask gives the same grain
+    filling = grained(filling, measure_grain(_rows_of(photo), mask), seed=seed)
     return Filling(mask, as_grey(filling.values)) if grey else filling
 
 

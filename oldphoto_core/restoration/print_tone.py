@@ -21,8 +21,11 @@ from oldphoto_core.color import LUMA_WEIGHTS
 
 Monochrome = Literal["no", "neutral", "toned"]
 
-_NEUTRAL_CHROMA = 0.005
-"""Chroma that nobody sees: 3 levels of 255 between the channels of a mid-grey. JPEG leaves as much."""
+_NEUTRAL_CHROMA, _NEUTRAL_BUT = 0.005, 0.02
+"""Chroma that nobody sees: 3 levels of 255 between the channels of a mid-grey, and the share that may have more.
+
+JPEG leaves as much.
+"""
 _COLOUR_LEFT = ((0.02, 0.017), (0.005, 0.045))
 """A photo is colour where so large a share of it has more than so much chroma that its tone does not explain.
 
@@ -30,7 +33,7 @@ The second is for small things of strong colour, as lips that were painted by ha
 """
 
 _JUDGED_SIDE_PX = 96
-"""Chroma of less than this is noise and misregistration."""
+"""Of the copy that chroma is judged by: finer chroma is noise, and channels that do not lie on each other."""
 _MARGIN = 0.08
 """Of each side: there lie mounts, album pages and the lid of the scanner."""
 _DAMAGED_FROM = 0.25
@@ -40,9 +43,11 @@ _BINS = 64
 _SCARCE = 0.003
 """Share of the pixels from which the median of a bin has half its weight."""
 _FLAT, _SMOOTH = 0.003, 0.5
-"""How much the first and second differences of the chroma curve count: flat beyond its ends, and no step anywhere."""
+"""How much first and second differences of the chroma curve count: flat beyond the photo's tones, and no step."""
 
 _EASE = 8
+"""How sharply chroma bends from what is wanted to what fits; 8 keeps 92 % where both are equal."""
+
 _KNOTS = 1025
 _TABLE = 65_536
 _STRAY_LIGHT = 0.01
@@ -72,10 +77,11 @@ def tell_monochrome(small: np.ndarray, mask: np.ndarray) -> Monochrome:
     """
     seen = to_oklab(_averaged(small, _judged(mask)))
     lightness, chroma = seen[:, 0], seen[:, 1:]
-    if np.quantile(np.hypot(*chroma.T), 1 - _COLOUR_LEFT[0][0]) < _NEUTRAL_CHROMA:
-        return "neutral"
     left = np.hypot(*(chroma - _ChromaCurve.fit(lightness, chroma).at(lightness)).T)
-    return "no" if any(np.quantile(left, 1 - share) > most for share, most in _COLOUR_LEFT) else "toned"
+    if any(np.quantile(left, 1 - share) > most for share, most in _COLOUR_LEFT):
+        return "no"
+    seen_at_all = np.quantile(np.hypot(*chroma.T), 1 - _NEUTRAL_BUT)
+    return "toned" if seen_at_all > _NEUTRAL_CHROMA else "neutral"
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def test_a_candidate_holds_what_was_trained_and_names_its_parent(run, parent: Re
     assert abs(card.card["operating"]["logit_offset"]) < 4
     assert set(card.files) == set(parent.files)
     kept = {name for name in card.files if card.files[name] == parent.files[name]}
-    assert kept == {"look.safetensors", "mender.safetensors"}
+    assert kept - {"look.safetensors"} == {"mender.safetensors"}
     load_release(card)
     again = pack_candidate(folder, tmp_path / "again", parent, {"snapshot": "ab" * 32, "seeds": {"detector": 5}})
     assert again.name == card.name

@@ -60,13 +60,13 @@ def test_rows_put_down_are_the_whole_result(restorer, mode, held_bytes):
 
 
 def test_each_row_is_read_a_few_times_and_no_more_than_a_row_of_tiles_at_once(restorer):
-    """Once where damage is looked for, once where the photo is restored, and where it is damaged twice to mend it."""
+    """Once to look for damage, once to restore the photo, and where it is damaged three times to mend it."""
     scan = Counting(photo(1200, 40))
     restorer.restore_scan(scan, Wanted(), mask=ArrayScan(np.zeros((1200, 40), np.uint8))).close()
     assert scan.times.max() == 2 and scan.times.min() == 2
     scan = Counting(photo(1200, 40))
     restorer.restore_scan(scan, Wanted()).close()
-    assert scan.times.max() <= 4
+    assert scan.times.max() <= 5
     assert scan.most <= 1200
 
 

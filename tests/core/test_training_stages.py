@@ -62,7 +62,7 @@ def test_there_is_something_to_learn():
     stage = DetectorStage(DETECTOR, tiny_material(), seed=SEED)
     with stage.sources[0] as source:
         (photos,) = source.pool(0)
-    assert (photos.mask.mean(dim=(1, 2, 3)) > 0.01).all()
+    assert photos.mask.mean() > 0.01 and (photos.mask.mean(dim=(1, 2, 3)) > 0.001).all()
     assert psnr(photos.image, photos.target) < 25
 
 
