@@ -1,4 +1,4 @@
-"""Colour: profiles, luma, and telling colour from grey and from toned grey.
+"""Colour: profiles, luma, and telling colour from grey.
 
 **What is written back.** A derivative is in the encoding of its master, and carries the master's own profile byte for
 byte. Colour without a profile is taken for sRGB, and its derivative says so (`srgb_profile()`): the tag makes the
@@ -19,15 +19,6 @@ LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 
 NEUTRAL_SPREAD = 3 / 255
 """Largest difference between a pixel's channels that still counts as grey."""
-
-TONED_RESIDUAL = 3 / 255
-"""Chroma (root mean square) that tone may leave unexplained in a toned print.
-
-Of 150 clean colour photos none is below it; of 120 real old photos, all of them grey, five are above it (stains).
-"""
-
-_SMALL_SIDE_PX = 192
-_LUMA_BINS = 32
 
 
 @lru_cache(maxsize=1)
@@ -85,35 +76,6 @@ def is_neutral_grey(pixels: np.ndarray) -> bool:
     # JPEG leaves a trace of chroma at edges even in a grey picture.
     spread = pixels.max(axis=2) - pixels.min(axis=2)
     return bool(np.mean(spread > NEUTRAL_SPREAD * np.iinfo(pixels.dtype).max) < 0.001)
-
-
-def chroma_beyond_tone(pixels: np.ndarray) -> float:
-    """Gives the chroma that tone does not explain, root mean square in [0, 1].
-
-    In a toned print (sepia, selenium, cyanotype) the colour of a pixel follows from its luma alone. Here colour is
-    predicted from luma (32 bins) and, since prints fade unevenly, from a plane over the picture; what is left is
-    the colour of the scene.
-    """
-    import cv2
-
-    height, width = pixels.shape[:2]
-    scale = min(1.0, _SMALL_SIDE_PX / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    bright = luma(small)
-    colours = small.astype(np.float32) / np.iinfo(pixels.dtype).max
-    chroma = np.stack([colours[..., 0] - bright, colours[..., 2] - bright], axis=-1).reshape(-1, 2)
-    rows, columns = np.mgrid[-1 : 1 : size[1] * 1j, -1 : 1 : size[0] * 1j]
-    position = np.stack([rows.ravel(), columns.ravel()], axis=1)
-    which = np.minimum((bright.ravel() * _LUMA_BINS).astype(int), _LUMA_BINS - 1)
-    design = np.concatenate([np.eye(_LUMA_BINS)[which], position], axis=1)
-    fitted, *_ = np.linalg.lstsq(design, chroma, rcond=None)
-    return float(np.sqrt(np.mean((chroma - design @ fitted) ** 2)))
-
-
-def is_toned_grey(pixels: np.ndarray) -> bool:
-    """Tells whether a picture is grey, neutral or toned: its colour is a function of its luma alone."""
-    return is_neutral_grey(pixels) or chroma_beyond_tone(pixels) < TONED_RESIDUAL
 
 
 def _open_profile(icc: bytes) -> ImageCms.ImageCmsProfile | None:

@@ -20,10 +20,11 @@ from oldphoto_core.restoration.grain import grained, measure_grain
 from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.working import WorkingPhoto
 
-SQUARE_PX = 384
+SQUARE_PX = 128
 """Side of the squares that the mender is shown, without what it sees around them."""
-AROUND_PX = 64
-"""What it is shown around a square. It could see farther (`Mender.reach_px`), and hardly does."""
+AROUND_PX = 48
+"""What it is shown around a square. It could see farther (`Mender.reach_px`), and hardly does: shown the whole photo it
+fills no pixel otherwise by more than a level of 255."""
 
 
 def mend(photo: WorkingPhoto, mask: np.ndarray, networks: Networks, *, grey: bool = False) -> Filling:
