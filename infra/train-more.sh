@@ -10,7 +10,7 @@
 # minutes: for a trial).
 set -euo pipefail
 
-# ---- The numbers of the default release: one core of two, docs/training.md ------------------------------------------
+# ---- For one core of two. What they gave, and why it was not released: docs/experiments/detector-and-mending.md -----
 MINUTES=(85 90)
 DETECTOR_OPTIONS="--lr 3e-4"
 OPTIONS="--seed 0 --threads 1 --evaluate-every 500"
