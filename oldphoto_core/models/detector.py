@@ -34,6 +34,8 @@ SURROUNDINGS_PX = (31, 95)
 """Sides of the squares that a pixel's surroundings are taken from, for luma; the larger one for colour too."""
 SHOWN_CHANNELS = 3 + 2 * len(HAT_SIDES_PX) + len(SURROUNDINGS_PX) + 2
 """Colours, top-hats, and luma and colour against their surroundings."""
+COARSE = 3
+"""Pixels a side that are averaged for the second scale at which a photo is looked at (archive)."""
 LEAST_DEVIATION = 0.05
 """Added to the luma's deviation in a square: 6 levels of 255, so that noise in flat places is not blown up."""
 
@@ -124,7 +126,12 @@ class ScratchDetector(nn.Module):
     square of 2x2 pixels of colours, top-hats and contrast is folded into the channels of one place, beside the
     encoder's finest features, and the answer is unfolded from there. No convolution of the decoder runs at full
     resolution. Its deepest level has a place for each 32x32 pixels: a torn border is known by its surroundings.
+
+    A photo is looked at twice by the same weights, as it is and averaged over squares of `COARSE` pixels a side, and
+    the logits are averaged: a missing piece as wide as a face has, at the second scale, the size of a flake.
     """
+
+    coarse = COARSE
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
@@ -146,6 +153,15 @@ class ScratchDetector(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Gives logits (B, 1, H, W) float32 of an image (B, 3, H, W) in [-1, 1], any height and width."""
+        height, width = image.shape[-2:]
+        squares = F.avg_pool2d(pad_to_multiple(image, self.coarse)[0], self.coarse)
+        coarse = F.interpolate(
+            self.at_one_scale(squares), scale_factor=float(self.coarse), mode="bilinear", align_corners=False
+        )
+        return (self.at_one_scale(image) + coarse[..., :height, :width]) / 2
+
+    def at_one_scale(self, image: Tensor) -> Tensor:
+        """Gives the same of one look. Where a photo is cut into tiles, their logits are averaged afterwards."""
         padded, (height, width) = pad_to_multiple(image, self.total_stride)
         seen = torch.cat([padded, top_hats(padded), against_surroundings(padded)], dim=1)
         dtype = self.head.weight.dtype
@@ -168,6 +184,7 @@ class PlainScratchUNet(nn.Module):
 
     total_stride = 16
     reach_px: int | None = None  # instance norm sees the whole photo
+    coarse = 1
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
@@ -191,6 +208,10 @@ class PlainScratchUNet(nn.Module):
         for up, merge in zip(reversed(self.ups), reversed(self.merges), strict=True):
             x = merge(torch.cat([levels.pop(), up(x)], dim=1))
         return self.head(x)[..., :height, :width].float()
+
+    def at_one_scale(self, image: Tensor) -> Tensor:
+        """Gives the same: it looks once."""
+        return self(image)
 
 
 def _double_conv(inputs: int, outputs: int) -> nn.Sequential:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from oldphoto_core.models.blocks import GatedBlock
 from oldphoto_core.models.detector import ScratchDetector
+from oldphoto_core.models.fast_detector import FastDetector
 from oldphoto_core.models.network import RestorationNetwork
 from oldphoto_core.models.translation import GatedTranslation
 from oldphoto_core.models.vae import LinearPathVAE
@@ -38,7 +39,7 @@ def inference_copy(module: nn.Module, *, dtype: torch.dtype = torch.float32) -> 
         A module with the same methods, whose inputs and outputs are float32 whatever the dtype. It cannot be trained.
     """
     if isinstance(module, ScratchDetector):
-        return _folded_detector(copy.deepcopy(module), dtype)
+        return FastDetector(module, dtype)
     if not isinstance(module, RestorationNetwork) or not isinstance(module.translation, GatedTranslation):
         return module
     network = copy.deepcopy(module)
@@ -150,20 +151,6 @@ def _fast_convolution(layer: nn.Conv2d, dtype: torch.dtype) -> nn.Module:
     if layer.kernel_size == (1, 1) and layer.stride == (1, 1) and layer.groups == 1:
         return PointwiseConvolution(layer, dtype)
     return layer if dtype == torch.float32 else CastConvolution(layer, dtype)
-
-
-def _folded_detector(detector: ScratchDetector, dtype: torch.dtype) -> ScratchDetector:
-    """Gives the detector with each batch norm folded into the convolution before it."""
-    for module in detector.modules():
-        if isinstance(module, nn.Sequential):
-            for place, (layer, norm) in enumerate(zip(list(module), list(module)[1:], strict=False)):
-                if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    module[place] = nn.utils.fuse_conv_bn_eval(layer, norm)
-                    module[place + 1] = nn.Identity()
-    detector.requires_grad_(False).eval().to(dtype=dtype, memory_format=torch.channels_last)
-    for place, layer in enumerate(detector.ups):
-        detector.ups[place] = PointwiseConvolution(layer, dtype) if dtype == torch.float32 else layer
-    return detector
 
 
 def _matrix(layer: nn.Conv2d) -> Tensor:

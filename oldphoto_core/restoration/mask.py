@@ -34,9 +34,22 @@ def codes_of(probability: NDArray[np.float32] | np.float32) -> NDArray[np.uint8]
 
     Even steps in the probability itself would make one of all that a detector is nearly sure of, either way.
     """
+    return _codes_of_logits(logits_of(probability))
+
+
+def logits_of(probability: NDArray[np.float32] | np.float32) -> NDArray[np.float32]:
+    """Gives the logits of probabilities, up to 8 either way."""
     bounded = np.clip(probability, 1e-6, 1 - 1e-6)
-    logit = np.log(bounded / (1 - bounded))
-    return np.rint((np.clip(logit / _LARGEST_LOGIT, -1, 1) + 1) * 127.5).astype(np.uint8)
+    return np.clip(np.log(bounded / (1 - bounded)), -_LARGEST_LOGIT, _LARGEST_LOGIT)
+
+
+def mean_codes(codes: NDArray[np.uint8], logits: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Gives the code of the mean of what is coded and of logits."""
+    return _codes_of_logits((_LARGEST_LOGIT * (codes / np.float32(127.5) - 1) + logits) / 2)
+
+
+def _codes_of_logits(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.rint((logits / _LARGEST_LOGIT + 1) * 127.5).astype(np.uint8)
 
 
 def probabilities_of(codes: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -59,6 +59,11 @@ class Networks:
         return self._release.detector.reach_px
 
     @property
+    def coarse(self) -> int:
+        """Pixels a side that are averaged for the detector's second look at a photo; 1: it looks once."""
+        return self._release.detector.coarse
+
+    @property
     def reach_px(self) -> int | None:
         """How far a pixel may change the restoration, for a given glance; None: any distance."""
         return self._network.reach_px
@@ -78,7 +83,7 @@ class Networks:
         self._restoring = Turns(self._restore_together, most=MOST_TOGETHER_PX)
 
     def detect(self, piece: np.ndarray) -> np.ndarray:
-        """Gives the probability of damage (h, w) float32 of a piece (h, w, 3) float32 in [0, 1]."""
+        """Gives the probability of damage (h, w) float32 of a piece (h, w, 3) float32 in [0, 1], by one look."""
         if self._detecting is None:
             return self._detect_together([piece])[0]
         return self._detecting.ask(piece, kind=piece.shape, weight=piece.shape[0] * piece.shape[1])
@@ -97,7 +102,7 @@ class Networks:
     def _detect_together(self, pieces: Sequence[np.ndarray]) -> list[np.ndarray]:
         with self._autocast():
             image = self._to_device([piece * 2 - 1 for piece in pieces])
-            logits = self._release.detector(image) + self._offset
+            logits = self._release.detector.at_one_scale(image) + self._offset
         return list(torch.sigmoid(logits.float())[:, 0].cpu().numpy())
 
     @torch.inference_mode()

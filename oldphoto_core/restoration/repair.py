@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from oldphoto_core.restoration.blending import ToneFit, as_grey, fit_tone
-from oldphoto_core.restoration.mending import MendedPhoto
+from oldphoto_core.restoration.mending import MendedPhoto, mend
 from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.print_tone import PrintTone, fit_print_tone
 from oldphoto_core.restoration.survey import Survey
@@ -71,8 +71,10 @@ class Repair:
 
     def rows(self, photo: WorkingPhoto) -> Iterator[RepairedRows]:
         """Restores the photo from its top."""
-        mends_first = self.mode == "scratches" or self.networks.mends_first
-        shown = MendedPhoto(photo, self.found.filling) if mends_first else photo
+        shown: WorkingPhoto = photo
+        if self.mode == "scratches" or self.networks.mends_first:
+            is_grey = self.found.monochrome == "neutral"
+            shown = MendedPhoto(photo, mend(photo, self.found.mended, self.networks, grey=is_grey))
         fit = self._tone_fit() if self.mode == "full" and self.tone == "keep" else None
         for row in self.tiles(photo):
             top, bottom = row[0].core[0], row[0].core[2]

@@ -1,4 +1,4 @@
-"""The first passes over a photo: where it is damaged, what that is mended with, and the one look at the whole of it."""
+"""The first pass over a photo: where it is damaged, what of that is mended, and the one look at the whole of it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from oldphoto_core.color import NEUTRAL_SPREAD
 from oldphoto_core.models.faces import find_faces
 from oldphoto_core.models.look import Glance, make_thumbnail
 from oldphoto_core.restoration.blending import LUMA
-from oldphoto_core.restoration.filling import Filling
-from oldphoto_core.restoration.mask import Box, MaskShape, Mending, codes_of, shape_mask
-from oldphoto_core.restoration.mending import mend
+from oldphoto_core.restoration.mask import Box, MaskShape, Mending, codes_of, logits_of, mean_codes, shape_mask
 from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.print_tone import Monochrome, tell_monochrome
 from oldphoto_core.restoration.tiling import plan_tiles, tiles_with_pieces
-from oldphoto_core.restoration.working import WorkingPhoto
+from oldphoto_core.restoration.working import ReducedPhoto, WorkingPhoto, as_sixteen_bits, reduce_by
 from oldphoto_core.scan import Scan
 
 SMALL_PX = 512
@@ -26,6 +24,9 @@ SMALL_PX = 512
 
 _COLOURED_SHARE = 0.001
 """Share of pixels with colour from which a photo is not neutral: JPEG leaves a trace of it at edges of a grey one."""
+
+_LIKELY = int(codes_of(np.float32(0.5)))
+"""Code from which what is found tells nothing of the photo's tone, mended or not."""
 
 GIVEN_FROM = 128
 """Code of a given mask from which a pixel is damaged."""
@@ -44,17 +45,17 @@ class Survey:
     Attributes:
         found: (H, W) uint8 of the working photo, the probability of damage as `codes_of` codes it; the mask that was
             given, where nothing was detected.
-        filling: which pixels are mended, and with what.
+        mended: (H, W) bool of the working photo, what is mended.
         lost_share, left_share: shares of the photo in lost pieces, and in those that are left as they are.
         glance: the look at the whole photo; None in `paper`.
         monochrome: `no`, `neutral` or `toned`.
         small: (h, w, 3) float32 in [0, 1], the photo averaged to at most 512 pixels.
-        small_mask: (h, w) float32, what is mended, averaged likewise.
+        small_mask: (h, w) float32, what is mended or found, averaged likewise.
         tiles: tiles the detector was given.
     """
 
     found: np.ndarray
-    filling: Filling
+    mended: np.ndarray
     lost_share: float
     left_share: float
     glance: Glance | None
@@ -62,11 +63,6 @@ class Survey:
     small: np.ndarray
     small_mask: np.ndarray
     tiles: int
-
-    @property
-    def mended(self) -> np.ndarray:
-        """(H, W) bool of the working photo: what is mended."""
-        return self.filling.mask
 
 
 def survey(
@@ -79,7 +75,7 @@ def survey(
     join: bool = False,
     grey: bool = False,
 ) -> Survey:
-    """Finds what is damaged, decides what is mended and with what, and looks at the whole.
+    """Finds what is damaged, decides what is mended, and looks at the whole.
 
     Args:
         photo: at working scale.
@@ -100,11 +96,11 @@ def survey(
     if mask is not None:
         found = np.maximum(found, codes_of(mask.astype(np.float32) / 255))
         mended = mended | (mask >= GIVEN_FROM)
-    small, small_mask = gathered.small(), gathered.averaged(mended)
+    small, small_mask = gathered.small(), gathered.averaged(mended | (found >= _LIKELY))
     monochrome = gathered.monochrome(small, small_mask, grey=grey)
     return Survey(
         found=found,
-        filling=mend(photo, mended, networks, grey=monochrome == "neutral"),
+        mended=mended,
         lost_share=shape.lost_share,
         left_share=shape.left_share,
         glance=networks.glance(*_thumbnail(small, small_mask)),
@@ -122,6 +118,7 @@ def _looked_through(
     reach = 0 if networks is None else networks.detector_reach_px
     found = np.zeros((photo.height, photo.width), np.uint8)
     luma = np.empty_like(found)
+    averaged = None if networks is None or networks.coarse == 1 else _Averaged(networks.coarse)
     step = max(1, _BLOCK_PIXELS // photo.width)
     rows_of_tiles = plan_tiles(
         photo.height,
@@ -141,7 +138,60 @@ def _looked_through(
             rows = photo.seen(codes[start - top : end - top], start)
             luma[start:end] = np.rint(rows @ LUMA * 255)
             gathered.add(start, rows)
+            if averaged is not None:
+                averaged.add(rows)
+    if networks is not None and averaged is not None:
+        coarse = _looked_at(averaged.photo(), networks, tile_px=tile_px)
+        for top in range(0, len(found), step):
+            rows = found[top : top + step]
+            rows[:] = mean_codes(rows, enlarged_rows(coarse, networks.coarse, top, rows.shape))
     return found, luma, 0 if networks is None else sum(map(len, rows_of_tiles))
+
+
+def _looked_at(photo: WorkingPhoto, networks: Networks, *, tile_px: int | None) -> np.ndarray:
+    """Gives the logits (H, W) float32 of one look at a photo."""
+    logits = np.empty((photo.height, photo.width), np.float32)
+    reach = networks.detector_reach_px
+    rows_of_tiles = plan_tiles(
+        photo.height, photo.width,
+        core_px=None if reach is None else tile_px, halo_px=reach or 0, stride=networks.stride,
+    )  # fmt: skip
+    for row in rows_of_tiles:
+        for tile, piece in tiles_with_pieces(photo, row):
+            logits[tile.core[0] : tile.core[2], tile.columns] = logits_of(tile.core_of(networks.detect(piece)))
+    return logits
+
+
+def enlarged_rows(values: np.ndarray, factor: int, top: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Gives rows of `values` (h, w) enlarged linearly by a whole factor, from row `top` on, in this shape (H, W)."""
+    first, last = max(0, top // factor - 1), (top + shape[0]) // factor + 2
+    part = values[first:last]
+    size = (part.shape[1] * factor, part.shape[0] * factor)
+    rows = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)
+    return rows[top - first * factor :][: shape[0], : shape[1]]
+
+
+class _Averaged:
+    """A photo averaged down by a whole factor, taken in a few rows at a time."""
+
+    def __init__(self, factor: int) -> None:
+        self._factor = factor
+        self._parts: list[np.ndarray] = []
+        self._rest: np.ndarray | None = None
+
+    def add(self, rows: np.ndarray) -> None:
+        """Takes the next rows (h, W, 3) in [0, 1]."""
+        rows = rows if self._rest is None else np.concatenate([self._rest, rows])
+        whole = len(rows) - len(rows) % self._factor
+        self._rest = rows[whole:].copy()
+        if whole:
+            self._parts.append(as_sixteen_bits(reduce_by(rows[:whole], self._factor)))
+
+    def photo(self) -> ReducedPhoto:
+        """Gives the photo; its last row and column are repeated to fill their squares."""
+        if self._rest is not None and len(self._rest):
+            self._parts.append(as_sixteen_bits(reduce_by(self._rest, self._factor)))
+        return ReducedPhoto(np.concatenate(self._parts))
 
 
 def _thumbnail(small: np.ndarray, small_mask: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

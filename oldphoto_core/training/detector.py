@@ -23,13 +23,13 @@ from oldphoto_core.models.encoder import imagenet_weights
 from oldphoto_core.models.presets import build_detector, preset
 from oldphoto_core.training import distributed
 from oldphoto_core.training.batches import CropSource
-from oldphoto_core.training.chunks import WHOLE_PX, Detect, synthetic_chunks
+from oldphoto_core.training.chunks import Detect, synthetic_chunks
 from oldphoto_core.training.judging import detection_figures, labelled_figures, own_set, second_set
 from oldphoto_core.training.loop import placed, precision
 from oldphoto_core.training.losses import dice, focal, weighted_mean
 from oldphoto_core.training.material import Material
 from oldphoto_core.training.optimisers import Learners, OptimiserName, named_optimiser, update
-from oldphoto_core.training.schedule import Clock, Phase, fresh_weights, phase_at, seeded
+from oldphoto_core.training.schedule import Clock, fresh_weights, seeded
 
 KIND_SHARES = (0.1, 0.1, 0.25, 0.55)
 """Untouched, tone only, scratches only, mixed: photos without a scratch teach less than those with one."""
@@ -39,6 +39,8 @@ AREAS = {"p_hole": 0.3, "p_flake": 0.3, "p_lost": 0.05, "p_border": 0.25, "p_sta
 """Wide damage, most of the damaged pixels and the last to be learned, comes twice as often as in the recipe."""
 HARMLESS = {"p_negative": 0.35}
 """What looks like damage and is none is the detector's own business: it meets it more often than the others do."""
+GREY_SHARE = 0.65
+"""Most old photos are monochrome."""
 SURE = 0.2
 """Beside a label, where the starting detector gives at least this, nobody said that it is wrong: a label tells what was
 missed, and is joined with what was found. Such pixels are not trained on."""
@@ -49,8 +51,8 @@ class DetectorSettings:
     """Sizes and weights of the detector's training."""
 
     preset: str = "archive"
-    batch: int = 10
-    crop: int = 160
+    batch: int = 5
+    crop: int = 256
     """Side of the photos, which are shown whole: so the network learns where a photo's own edge is, and what is torn
     there. In tiles it sees the same, for a tile that ends inside of a photo is read with a halo."""
     rate: float = 1e-3
@@ -62,13 +64,11 @@ class DetectorSettings:
     paper's is 2, at which a short run learns slower."""
     dice: float = 0.5
     chunk_photos: int = 8
-    steps_a_chunk: int = 2
+    steps_a_chunk: int = 6
     pool_chunks: int = 12
-    larger_crops: bool = True
-    """After 60% of the budget photos of 8/5 the side, in smaller batches."""
     labelled_share: float = 0.5
     """Share of each batch from labelled photos, where the material has any."""
-    reviewed_share: float = 0.3
+    reviewed_share: float = 0.4
     """The same of reviewed photos."""
     film_share: float = 0.2
     """The same of film frames."""
@@ -81,22 +81,11 @@ class DetectorSettings:
 
     @classmethod
     def for_preset(cls, name: str) -> DetectorSettings:
-        """Gives the recipe's settings, or the paper's: focal loss alone, 256-pixel crops, Adam at 2e-4."""
+        """Gives the recipe's settings, or the paper's: focal loss alone, Adam at 2e-4."""
         if not preset(name).published:
             return cls(preset=name)
         return cls(
-            preset=name, crop=256, rate=2e-4, optimiser="adam", focal=1.0, gamma=2.0, dice=0.0, larger_crops=False
-        )
-
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        """Crop sizes and batches over the budget; a step sees about as many pixels in each."""
-        if not self.larger_crops:
-            return (Phase(1.0, self.crop, self.batch),)
-        larger = min(self.crop * 8 // 5 // 16 * 16, WHOLE_PX)
-        return (
-            Phase(0.6, self.crop, self.batch),
-            Phase(1.0, larger, max(2, round(self.batch * (self.crop / larger) ** 2))),
+            preset=name, batch=16, rate=2e-4, optimiser="adam", focal=1.0, gamma=2.0, dice=0.0
         )
 
 
@@ -124,22 +113,19 @@ class DetectorStage:
         self.optimisers = {"detector": named_optimiser(settings.optimiser, learners)}
         given = material.degradation.recipe
         often = {name: share for name, share in (AREAS | HARMLESS).items() if getattr(given, name) > 0}  # else left out
-        recipe = replace(given, kind_shares=KIND_SHARES, severity_power=SEVERITY_POWER, **often)
+        recipe = replace(given, kind_shares=KIND_SHARES, severity_power=SEVERITY_POWER, grey_share=GREY_SHARE, **often)
         damage = Degradation(recipe, material.degradation.textures)
-        self._photos = {
-            phase.crop_px: CropSource(
-                synthetic_chunks(
-                    material.clean, damage, photos=settings.chunk_photos, whole_px=phase.crop_px, exact_masks=True
-                ),
-                seed=seed,
-                name=f"photos of {phase.crop_px} px",
-                steps_a_chunk=settings.steps_a_chunk,
-                pool_chunks=settings.pool_chunks,
-                device=self.device,
-            )
-            for phase in settings.phases
-        }
-        self.sources = list(self._photos.values())
+        self._photos = CropSource(
+            synthetic_chunks(
+                material.clean, damage, photos=settings.chunk_photos, whole_px=settings.crop, exact_masks=True
+            ),
+            seed=seed,
+            name="photos",
+            steps_a_chunk=settings.steps_a_chunk,
+            pool_chunks=settings.pool_chunks,
+            device=self.device,
+        )
+        self.sources = [self._photos]
         self._seed = seed
         shares = {"labelled": settings.labelled_share, "reviewed": settings.reviewed_share, "film": settings.film_share}
         found = {name: getattr(material, name) for name in shares}
@@ -157,8 +143,7 @@ class DetectorStage:
             self.score = "reviewed/ap"
 
     def step(self, clock: Clock, generator: torch.Generator) -> tuple[dict[str, torch.Tensor], int]:
-        phase = phase_at(self.options.phases, clock.share)
-        image, mask, ignore, labelled = self._batch(clock.step, phase)
+        image, mask, ignore, labelled = self._batch(clock.step)
         self.detector.train()
         if self.options.frozen_statistics:
             for module in self.detector.modules():
@@ -179,17 +164,17 @@ class DetectorStage:
         if self.parent is not None and self.options.distil:
             losses["distil"] = weighted_mean((logits - before).square(), 1 - mask * labelled)
         update(self.optimisers["detector"], sum(getattr(self.options, n) * loss for n, loss in losses.items()))
-        return losses, phase.batch
+        return losses, self.options.batch
 
-    def _batch(self, step: int, phase: Phase) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Gives images, masks, what is ignored, and (B, 1, 1, 1) 1 where the crop is of a labelled photo."""
-        crop, rank = phase.crop_px, distributed.rank()
-        counts, left = {}, phase.batch - 1  # one synthetic photo at least
+        crop, batch, rank = self.options.crop, self.options.batch, distributed.rank()
+        counts, left = {}, batch - 1  # one synthetic photo at least
         for name, (_, share) in self._real.items():
-            counts[name] = min(round(phase.batch * share), left)
+            counts[name] = min(round(batch * share), left)
             left -= counts[name]
         synthetic = left + 1
-        photos = self._photos[crop].at(step, crop_px=crop, batch=synthetic)
+        photos = self._photos.at(step, crop_px=crop, batch=synthetic)
         layers = [turned((photos.image, photos.mask, photos.ignore), seeded(self._seed, "turns", step))]
         labelled = [0.0] * synthetic
         for name, (bank, _) in self._real.items():

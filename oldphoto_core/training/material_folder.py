@@ -217,6 +217,15 @@ def _read_mask(photo: Path) -> NDArray[np.uint8]:
     path = photo.with_name(f"{photo.stem}.mask.png")
     if not path.is_file():
         raise TrainingError(f"{photo} has no {path.name} beside it; write the material folder again")
+    return read_mask(path)
+
+
+def read_mask(path: Path) -> NDArray[np.uint8]:
+    """Gives a mask's file as (H, W) uint8.
+
+    Raises:
+        TrainingError: it cannot be decoded.
+    """
     return _decode(path, colour=False)
 
 

@@ -7,6 +7,8 @@ Boxes are `left,top,right,bottom` as fractions of the sides, several separated b
     where       findings that are false            ignore  what nobody can tell
     missed      damage that was not found          true_red  findings that are right
 
+Photos whose masks were marked since (`oldphoto_core.training.marks`) need no verdict: the mask says more.
+
 Film lies as `frames/` and `masks/` of the same names (255 damaged, 0 sound, 128 neither), and `LABELS.csv` says of
 which sequence each frame is. `lay_material` writes both down as a material folder (see `material_folder`).
 """
@@ -27,6 +29,7 @@ from oldphoto_core.errors import TrainingError
 from oldphoto_core.perceptual import perceptual_hash
 from oldphoto_core.scan import ArrayScan
 from oldphoto_core.splits import is_held_out
+from oldphoto_core.training.marks import MARKS, marked_levels
 from oldphoto_core.training.material_folder import (
     DAMAGED,
     MISTAKEN,
@@ -146,6 +149,7 @@ def lay_material(
     film: Path | None = None,
     kept_photos: Sequence[Path] = (),
     kept_sequences: Collection[str] = (),
+    marks: Path = MARKS,
 ) -> None:
     """Lays reviewed photos and film frames down as a material folder.
 
@@ -153,24 +157,29 @@ def lay_material(
 
     Args:
         folder: made if need be.
-        reviews: of photos; those without a verdict are left out.
+        reviews: of photos; those without a verdict are left out, unless their masks were marked.
         film: folder of `frames/`, `masks/` and `LABELS.csv`.
         kept_photos: photos whose pictures are for testing alone.
         kept_sequences: sequences of the film that are for validation alone.
+        marks: masks that were marked, by the SHA-256 of their photos; they go before a verdict.
     """
     kept = [_picture_hash(path) for path in kept_photos]
     hashes = [_picture_hash(review.photo) for review in reviews]
     for review, group in zip(reviews, picture_groups(hashes), strict=True):
         own = _picture_hash(review.photo)
-        if review.verdict == UNSURE or any(_bits(own, other) <= SAME_PICTURE_BITS for other in kept):
+        if any(_bits(own, other) <= SAME_PICTURE_BITS for other in kept):
             continue
-        split = "validation" if is_held_out(group) else "train"
-        image, probability = read_photo(review.photo), _read_grey(review.probability)
-        if probability.shape != image.shape[:2]:
-            raise TrainingError(f"{review.probability}: it is {probability.shape}, its photo {image.shape[:2]}")
         sha256 = hashlib.sha256(review.photo.read_bytes()).hexdigest()
-        write_reviewed(folder, split, sha256, image, review_levels(review, probability))
-        if review.verdict == "clean":
+        image, levels = read_photo(review.photo), marked_levels(sha256, marks)
+        if levels is None:
+            if review.verdict == UNSURE:
+                continue
+            levels = review_levels(review, _read_grey(review.probability))
+        if levels.shape != image.shape[:2]:
+            raise TrainingError(f"{review.photo}: it is {image.shape[:2]}, what was judged of it {levels.shape}")
+        split = "validation" if is_held_out(group) else "train"
+        write_reviewed(folder, split, sha256, image, levels)
+        if review.verdict == "clean" and not (levels == DAMAGED).any():
             write_sound(folder, split, sha256, image)
     for name, sequence, image, levels in film_frames(film) if film else ():
         write_film(folder, "validation" if sequence in kept_sequences else "train", name, image, levels)

@@ -138,7 +138,7 @@ def test_gradient_reaches_every_parameter_of_the_restoration(name):
 @pytest.mark.parametrize("name", ["archive", "paper"])
 def test_gradient_reaches_every_parameter_of_the_detector(name):
     detector = build_detector(preset(name))
-    detector(photos(1, 64, 64)).square().sum().backward()
+    detector(photos(1, 128, 128)).square().sum().backward()
     assert [name for name, p in detector.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 

@@ -83,7 +83,7 @@ def test_tiled_detection_equals_whole(size):
 
     @torch.inference_mode()
     def detect(piece, _):
-        return detector(torch.from_numpy(piece * 2 - 1).permute(2, 0, 1)[None])[0, 0].numpy()
+        return detector.at_one_scale(torch.from_numpy(piece * 2 - 1).permute(2, 0, 1)[None])[0, 0].numpy()
 
     at = {"stride": detector.total_stride}
     whole, one = over_tiles(photo, detect, core_px=None, halo_px=detector.reach_px, **at)

@@ -6,10 +6,13 @@ import hashlib
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from oldphoto_core.errors import TrainingError
+from oldphoto_core.evaluation.hand_marks import marked_sha256
 from oldphoto_core.training.labelled import LabelledBank
+from oldphoto_core.training.marks import marked_for_training, marked_levels
 from oldphoto_core.training.material import Material
 from oldphoto_core.training.material_folder import DAMAGED, MISTAKEN, NEITHER, SOUND, read_labelled, sound_photos
 from oldphoto_core.training.reviewed import Review, lay_material, picture_groups, read_reviews, review_levels
@@ -75,6 +78,43 @@ def test_material_is_laid_down_by_split_and_what_is_kept_for_testing_stays_out(t
     plain = Material.load(data / "clean")
     assert len(material.clean.photos) == len(plain.clean.photos) + len(sound_photos(out, "train"))
     assert plain.reviewed is None
+
+
+def test_a_mask_that_was_marked_goes_before_the_verdict(tmp_path: Path) -> None:
+    data, marks = archive(tmp_path / "data", count=3), tmp_path / "marks"
+    reviews = read_reviews(data / "review/REVIEW.csv", data / "old")
+    by_sha256 = {hashlib.sha256(review.photo.read_bytes()).hexdigest(): review for review in reviews}
+    marks.mkdir()
+    for sha256 in by_sha256:
+        levels = np.zeros(cv2.imread(str(by_sha256[sha256].photo), 0).shape, np.uint8)
+        levels[:2], levels[-2:], levels[10:12] = DAMAGED, MISTAKEN, NEITHER
+        cv2.imwrite(str(marks / f"{sha256}.mask.png"), levels)
+    lay_material(tmp_path / "out", reviews=reviews, marks=marks)
+    splits = ("train", "validation")
+    laid = [photo for split in splits for photo in read_labelled(tmp_path / "out", split, kind="reviewed")]
+    assert {photo.name for photo in laid} == set(by_sha256), "the unsure one too: its mask says more"
+    for photo in laid:
+        assert photo.mask[:2].all() and not photo.mask[2:].any()
+        assert photo.mistaken is not None and photo.mistaken[-2:].all() and photo.ignore[10:12].all()
+    assert not sound_photos(tmp_path / "out", "train"), "none of them is sound"
+
+    sha256, wrong = next(iter(by_sha256)), np.zeros((5, 5), np.uint8)
+    cv2.imwrite(str(marks / f"{sha256}.mask.png"), wrong)
+    with pytest.raises(TrainingError, match=r"what was judged of it \(5, 5\)"):
+        lay_material(tmp_path / "again", reviews=reviews, marks=marks)
+
+
+def test_what_we_marked_for_training_is_whole_and_nothing_of_what_we_test_on() -> None:
+    marked = marked_for_training()
+    assert len(marked) == 310
+    assert not set(marked) & set(marked_sha256())
+    damaged = 0
+    for sha256 in marked:
+        levels = marked_levels(sha256)
+        assert levels is not None
+        assert set(np.unique(levels).tolist()) <= {SOUND, MISTAKEN, NEITHER, DAMAGED}, sha256
+        damaged += bool((levels == DAMAGED).any())
+    assert damaged > 150
 
 
 def test_crops_are_centred_on_mistakes_as_often_as_on_damage(tmp_path: Path) -> None:
