@@ -219,7 +219,7 @@ class Surface:
         self._lay(index, alpha, each((pale + (amber - pale) * aged).clamp(0, 1)))
 
     def _bared_paper(self, index: Tensor, count: int) -> Tensor:
-        """Gives (N, 3, H, W): the print's own paper, as its highlights show it, or another's."""
+        """Gives (N, 3, H, W): the print's own paper, as its highlights show it, or another's; torn, it is fibrous."""
         dice = self.dice
         paper = bare_paper(dice, self.textures, count, self.size, procedural_share=self.recipe.procedural_share)
         own = (
@@ -229,7 +229,10 @@ class Surface:
             .values
         )
         own = own / paper.mean((2, 3)).clamp_min(0.05) * dice.uniform(0.92, 1.05, count)[:, None]
-        return torch.where(each(dice.send(dice.chance(0.4, count))), paper * each(own), paper).clamp(0, 1)
+        paper = torch.where(each(dice.send(dice.chance(0.4, count))), paper * each(own), paper)
+        torn = dice.uniform(0.02, 0.12, count) * dice.send(dice.chance(0.35, count))
+        fibres = fractal_noise(dice, count, self.size, cells=20, octaves=4)
+        return (paper * (1 + each(torn) * fibres)).clamp(0, 1)
 
     def _stain(self, index: Tensor, severity: Tensor, count: int) -> None:
         """Paint, ink, mould or lost emulsion: opaque enough to hide what lies below."""
