@@ -6,8 +6,8 @@ Of a scan that was taken as it is, the repaired rows are the result. Of one that
 
 with x the scan, w the working photo, T the photo's tone map (nothing where the tone is kept), m the mask, and c what is
 carried (`oldphoto_core.restoration.carrying`) of the change r - T(w) that the restoration r makes: inside the mask the
-repair stands, outside it the scan keeps its own detail and takes the coarse change alone. Scratches too fine for the
-working scale are mended in x, and so in w, before.
+repair stands, under the scan's own grain, outside it the scan keeps its detail and takes the coarse change alone.
+Scratches too fine for the working scale are mended in x, and so in w, before.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ import numpy as np
 from oldphoto_core.colour_space import WorkingColour
 from oldphoto_core.restoration.carrying import CARRY_REACH_PX, carried_change
 from oldphoto_core.restoration.fine_mending import FineMender
+from oldphoto_core.restoration.grain import Grain, lay_grain, measure_grain
 from oldphoto_core.restoration.mask import probabilities_of
+from oldphoto_core.restoration.mending import mask_seed
 from oldphoto_core.restoration.networks import Window
 from oldphoto_core.restoration.repair import Repair
 from oldphoto_core.restoration.working import DirectPhoto, ReducedPhoto, as_float, seen_by_networks
@@ -106,6 +108,7 @@ class Finisher:
             part = slice(repaired.top, repaired.top + len(repaired.image))
             image[part] = repaired.image
         height, width = self.scan.shape[:2]
+        grain, seed = self._grain(), mask_seed(found.mended)
         step = max(1, _BLOCK_PIXELS // (width * self.scale))
         for top in range(0, photo.height, step):
             bottom = min(top + step, photo.height)
@@ -132,6 +135,7 @@ class Finisher:
             share_up = np.clip(share_up, 0, 1)
             sharp = self._toned(seen, self._window_of(photo, top, len(before)))
             restored = sharp + change - share_up[:, :, None] * (sharp - soft)
+            lay_grain(restored, top * self.scale, np.where(share_up > 1e-3, share_up, 0), grain, seed=seed)
             if not self.repair.keeps_tone:
                 restored = self.repair.in_print_hue(restored)
             yield self._finished(
@@ -142,6 +146,14 @@ class Finisher:
                 np.maximum(np.clip(mask_up, 0, 1), marked),
                 np.maximum(np.where(share_up > 1e-3, share_up, 0), fine) if scratches else None,
             )
+
+    def _grain(self) -> Grain:
+        """The scan's own grain around what is mended: an enlarged repair has none so fine."""
+
+        def read(top: int, bottom: int) -> np.ndarray:
+            return seen_by_networks(self.scan.rows(top, bottom), self.colour)
+
+        return measure_grain(read, self.repair.found.mended, scale=self.scale, size=self.scan.shape[:2])
 
     def _enlarged(self, rows: np.ndarray, above: int, height: int) -> np.ndarray:
         """Gives working rows (h, W, 8) at the scan's scale, without their context: cubic between pixels' centres."""

@@ -58,26 +58,30 @@ class Grain:
         return self.tones.max() * self.places.max(initial=0) < _LEAST
 
 
-def measure_grain(read: Rows, mask: np.ndarray) -> Grain:
+def measure_grain(read: Rows, mask: np.ndarray, *, scale: int = 1, size: tuple[int, int] | None = None) -> Grain:
     """Gives the grain of a photo around its damage.
 
     Args:
         read: gives rows of the photo. Asked once, from the top, for strips that do not overlap; strips far from damage
             are left out.
-        mask: (H, W) bool, True where damaged.
+        mask: (h, w) bool, True where damaged.
+        scale: the photo's pixels a side for one of the mask, at most 16.
+        size: (H, W) of the photo; None: the mask's.
     """
-    starts = [np.arange(0, size, CELL_PX) for size in mask.shape]
+    height, width = size or mask.shape
+    starts = [np.arange(0, side, CELL_PX) // scale for side in (height, width)]
     damaged = np.logical_or.reduceat(np.logical_or.reduceat(mask, starts[0], axis=0), starts[1], axis=1)
     near = cv2.dilate(damaged.view(np.uint8), np.ones((2 * _NEAR + 1, 2 * _NEAR + 1), np.uint8)).view(bool)
-    step = max(1, STRIP_PIXELS // mask.shape[1] // CELL_PX)
+    step = max(1, STRIP_PIXELS // width // CELL_PX)
     measured, is_grey = [_Cells.none()], True
     for first in range(0, len(near), step):
         if near[first : first + step].any():
-            top, bottom = first * CELL_PX, min((first + step) * CELL_PX, mask.shape[0])
+            top, bottom = first * CELL_PX, min((first + step) * CELL_PX, height)
             rows = read(top, bottom)
             is_grey = is_grey and bool((rows[..., :1] == rows).all())
             cells = np.argwhere(near[first : first + step])
-            measured.append(_measured(rows, mask[top:bottom], cells, first))
+            here = mask[top // scale : -(-bottom // scale)].repeat(scale, axis=0).repeat(scale, axis=1)
+            measured.append(_measured(rows, np.ascontiguousarray(here[: bottom - top, :width]), cells, first))
     return _grain(_Cells(*map(np.concatenate, zip(*map(_Cells.columns, measured), strict=True))), near, is_grey=is_grey)
 
 
@@ -243,6 +247,21 @@ def grained(filling: Filling, grain: Grain, *, seed: int) -> Filling:
     return Filling(mask, values)
 
 
+def lay_grain(rows: np.ndarray, top: int, share: np.ndarray, grain: Grain, *, seed: int) -> None:
+    """Adds grain to rows (h, W, 3) in [0, 1] of a photo that begin at `top`, in place, by shares (h, W) in [0, 1]."""
+    mended = share > 0
+    if grain.is_none or not mended.any():
+        return
+    for left in range(0, rows.shape[1], _DRAWN[1]):
+        part = np.s_[:, left : left + _DRAWN[1]]
+        here = mended[part]
+        if here.any():
+            strength = np.interp(rows[part][here].mean(1), _TONES, grain.tones)
+            strength *= _between_cells(grain.places, top, here, left) * (strength >= _LEAST) * share[part][here]
+            drawn = unit_grain(top, left, *here.shape, grain=grain, seed=seed)[here]
+            rows[part][here] += drawn * strength[:, None].astype(np.float32)
+
+
 def _taken_over(mask: np.ndarray, top: int, height: int, spread: float) -> np.ndarray:
     """Gives the share of the fine grain's variance that a spline takes over from the rim, as measured."""
     above = max(0, top - _RIM_PX)
@@ -251,10 +270,10 @@ def _taken_over(mask: np.ndarray, top: int, height: int, spread: float) -> np.nd
     return (0.3 + 0.1 * min(spread, 1.5)) * np.exp(1 - distance)
 
 
-def _between_cells(places: np.ndarray, top: int, rows: np.ndarray) -> np.ndarray:
+def _between_cells(places: np.ndarray, top: int, rows: np.ndarray, left: int = 0) -> np.ndarray:
     """Gives the cells' strength in the rows' masked pixels, linearly from cell to cell."""
     sides = []
-    for at, size, offset in zip(np.nonzero(rows), places.shape, (top, 0), strict=True):
+    for at, size, offset in zip(np.nonzero(rows), places.shape, (top, left), strict=True):
         centre = np.clip((at + offset + 0.5) / CELL_PX - 0.5, 0, size - 1)
         low = centre.astype(int)
         sides.append(((low, 1 - centre + low), (np.minimum(low + 1, size - 1), centre - low)))

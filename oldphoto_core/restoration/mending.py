@@ -40,9 +40,13 @@ def mend(photo: WorkingPhoto, mask: np.ndarray, networks: Networks, *, grey: boo
     if not len(filling.values):
         return filling
     filling = _with_detail(photo, filling, networks)
-    seed = zlib.crc32(np.packbits(mask).tobytes())  # of the work, not of the clock: the same mask gives the same grain
-    filling = grained(filling, measure_grain(_rows_of(photo), mask), seed=seed)
+    filling = grained(filling, measure_grain(_rows_of(photo), mask), seed=mask_seed(mask))
     return Filling(mask, as_grey(filling.values)) if grey else filling
+
+
+def mask_seed(mask: np.ndarray) -> int:
+    """Gives what grain is drawn by: of the work, not of the clock, so that the same mask gives the same grain."""
+    return zlib.crc32(np.packbits(mask).tobytes())
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 
 from oldphoto_core.restoration import grain as grain_module
 from oldphoto_core.restoration.filling import fill, filled
-from oldphoto_core.restoration.grain import Grain, grained, measure_grain, unit_grain
+from oldphoto_core.restoration.grain import Grain, grained, lay_grain, measure_grain, unit_grain
 
 _SIZE = (420, 500)
 
@@ -169,3 +169,23 @@ def test_small_and_wholly_damaged_photos_are_measured(shape: tuple[int, int]) ->
     image = np.full((*shape, 3), 0.25, np.float32)
     for mask in (np.zeros(shape, bool), np.ones(shape, bool)):
         assert measure_grain(lambda top, bottom: image[top:bottom], mask).is_none
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_smooth_repair_carried_up_to_a_scan_gets_the_scans_own_grain(scale: int) -> None:
+    noise = _noise(0.6, 1) * 8 / 255
+    scan, (height, width) = _shaded(noise), _SIZE
+    small = _scratches()[: -(-height // scale), : -(-width // scale)]
+    large = small.repeat(scale, axis=0).repeat(scale, axis=1)[:height, :width]
+    grain = measure_grain(lambda top, bottom: scan[top:bottom], small, scale=scale, size=_SIZE)
+    repaired = np.where(large[..., None], _shaded(noise * 0), scan)
+    whole = repaired.copy()
+    lay_grain(whole, 0, large.astype(np.float32), grain, seed=3)
+    fine = _fine(whole)
+    assert _fine(repaired)[large].std() < 0.5 * _fine(scan).std(), "it must be smooth for this to say anything"
+    assert fine[large].var() == pytest.approx(fine[~large].var(), rel=0.25)
+    assert (whole[~large] == scan[~large]).all()
+    for top in range(0, height, 97):
+        rows = repaired[top : top + 97].copy()
+        lay_grain(rows, top, large[top : top + 97].astype(np.float32), grain, seed=3)
+        assert np.array_equal(rows, whole[top : top + 97])
