@@ -9,7 +9,7 @@ part in it.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,8 @@ from oldphoto_core.restoration.working import WorkingPhoto
 
 SQUARE_PX = 128
 """Side of the squares that the mender is shown, without what it sees around them."""
+MOST_SQUARES = 8
+"""Squares beside each other that it is shown at once: what lies around them is then shown once."""
 AROUND_PX = 48
 """What it is shown around a square. It could see farther (`Mender.reach_px`), and hardly does: shown the whole photo it
 fills no pixel otherwise by more than a level of 255."""
@@ -84,7 +86,7 @@ def _rows_of(photo: WorkingPhoto) -> Callable[[int, int], np.ndarray]:
 
 
 def _with_detail(photo: WorkingPhoto, filling: Filling, networks: Networks) -> Filling:
-    """Gives the filling with what the mender adds, square by square."""
+    """Gives the filling with what the mender adds, some squares beside each other at a time."""
     values = filling.values.copy()
     mask, (height, width) = filling.mask, filling.mask.shape
     filled = MendedPhoto(photo.again(), filling)
@@ -94,16 +96,26 @@ def _with_detail(photo: WorkingPhoto, filling: Filling, networks: Networks) -> F
             continue
         first, last = max(0, top - AROUND_PX), min(height, bottom + AROUND_PX)
         codes = filled.codes(first, last)
-        for left in range(0, width, SQUARE_PX):
-            right = min(left + SQUARE_PX, width)
-            own = mask[top:bottom, left:right]
-            if not own.any():
-                continue
+        columns = np.nonzero(mask[top:bottom])[1]
+        for left, right in _runs(mask[top:bottom].any(axis=0)):
             start, end = max(0, left - AROUND_PX), min(width, right + AROUND_PX)
             piece = filled.seen(codes[:, start:end], first, start)
             mended = networks.mend(piece, mask[first:last, start:end])
             mended = mended[top - first : bottom - first, left - start : right - start]
-            first_value = filling.starts[top]
-            columns = np.nonzero(mask[top:bottom])[1]
-            values[first_value + np.flatnonzero((columns >= left) & (columns < right))] = mended[own]
+            here = np.flatnonzero((columns >= left) & (columns < right))
+            values[filling.starts[top] + here] = mended[mask[top:bottom, left:right]]
     return Filling(mask, values)
+
+
+def _runs(marked: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Gives first and end of columns (W,) to mend together: squares with something marked, up to `MOST_SQUARES`."""
+    width = len(marked)
+    some = np.logical_or.reduceat(marked, np.arange(0, width, SQUARE_PX))
+    first = 0
+    while first < len(some):
+        end = first + 1
+        if some[first]:
+            while end < len(some) and some[end] and end - first < MOST_SQUARES:
+                end += 1
+            yield first * SQUARE_PX, min(end * SQUARE_PX, width)
+        first = end
