@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -31,10 +31,28 @@ _MOST = 5000
 
 FaceBox = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom lie outside."""
+Oval = tuple[float, float, float, float]
+"""Row and column of the middle, half the height and half the width, in pixels."""
+
+_EYE_TALL, _EYE_WIDE = 0.32, 0.4
+_MOUTH_TALL, _MOUTH_WIDE = 0.22, 0.5
+"""Halves of the ovals around an eye with its brow, and around the mouth, by the distance between the eyes."""
 
 
-def find_faces(image: NDArray[np.uint8]) -> list[FaceBox]:
-    """Gives the boxes of the faces in a photo (H, W, 3) uint8 sRGB, the surest first; they lie inside the photo."""
+class Face(NamedTuple):
+    """Where a face is in a photo.
+
+    Attributes:
+        box: inside the photo.
+        features: ovals around both eyes and the mouth.
+    """
+
+    box: FaceBox
+    features: tuple[Oval, Oval, Oval]
+
+
+def find_faces(image: NDArray[np.uint8]) -> list[Face]:
+    """Gives the faces in a photo (H, W, 3) uint8 sRGB, the surest first."""
     height, width = image.shape[:2]
     scale = min(1.0, LONG_SIDE_PX / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -43,13 +61,21 @@ def find_faces(image: NDArray[np.uint8]) -> list[FaceBox]:
         return []
     small = image if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     _, finds = detector.detect(cv2.cvtColor(np.ascontiguousarray(small), cv2.COLOR_RGB2BGR))
-    boxes = []
+    faces = []
     for find in () if finds is None else sorted(finds, key=lambda one: -float(one[-1])):
         left, top, wide, high = (float(value) / scale for value in find[:4])
         box = (max(0, int(left)), max(0, int(top)), min(width, round(left + wide)), min(height, round(top + high)))
         if box[0] < box[2] and box[1] < box[3]:
-            boxes.append(box)
-    return boxes
+            faces.append(Face(box, _features(np.float64(find[4:14]).reshape(5, 2) / scale)))
+    return faces
+
+
+def _features(marks: NDArray[np.float64]) -> tuple[Oval, Oval, Oval]:
+    """Gives the ovals of marks (5, 2), x and y: the eyes, the tip of the nose, the corners of the mouth."""
+    apart = float(np.hypot(*(marks[0] - marks[1])))
+    eyes = [(float(y) - 0.1 * apart, float(x), _EYE_TALL * apart, _EYE_WIDE * apart) for x, y in marks[:2]]
+    x, y = marks[3:].mean(axis=0)
+    return eyes[0], eyes[1], (float(y), float(x), _MOUTH_TALL * apart, _MOUTH_WIDE * apart)
 
 
 def _detector(file: Path, size: tuple[int, int]) -> Any:

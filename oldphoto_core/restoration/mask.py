@@ -3,7 +3,8 @@
 A threshold alone leaves the middles of long cracks, islands that glow through the filling, and a rim of the scratch's
 own halo that is dragged across the hole. So a finding begins where the detector is sure and goes on along what it half
 believes; small islands inside are closed; a margin that grows with the stroke's width is added. A wide finding, and one
-on a face, needs more evidence than a thin one: what is wrongly mended there is seen first.
+on a face, needs more evidence than a thin one: what is wrongly mended there is seen first. What lies within an eye or a
+mouth, and does not go beyond it, is that eye or mouth.
 
 A *lost piece* is a finding wider than a share of the photo. Whatever fills it is invented, so it is mended by default
 only where all around it is calm (a plain ground), and always where a person asks for it.
@@ -20,6 +21,8 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from oldphoto_core.models.faces import Face, FaceBox, Oval
 
 Mending = Literal["sure", "normal", "everything"]
 Box = tuple[int, int, int, int]
@@ -78,6 +81,8 @@ WIDE = {"sure": Belief(0.97, 0.8), "normal": Belief(0.92, 0.6), "everything": Be
 """The same of findings wider than `WIDE_PX`."""
 ON_FACES = {"sure": Belief(0.98, 0.8), "normal": Belief(0.9, 0.5), "everything": Belief(0.5, 0.15)}
 """The same inside a face's box."""
+FEATURE_SHARE = 0.6
+"""A finding of which so much lies in an eye or a mouth is that."""
 WIDE_PX = 14
 SMALLEST_PX = 3
 """A finding of fewer pixels is none."""
@@ -115,7 +120,7 @@ class MaskShape:
 
 
 def shape_mask(
-    found: NDArray[np.uint8], luma: NDArray[np.uint8], *, mending: Mending, faces: Sequence[Box] = ()
+    found: NDArray[np.uint8], luma: NDArray[np.uint8], *, mending: Mending, faces: Sequence[Face] = ()
 ) -> MaskShape:
     """Gives what is mended of what was found.
 
@@ -123,7 +128,7 @@ def shape_mask(
         found: (H, W), the probability of damage as `codes_of` codes it.
         luma: (H, W), of the photo, for what surrounds lost pieces.
         mending: how much of it.
-        faces: boxes of faces.
+        faces: in the photo.
     """
     mended = np.zeros(found.shape, bool)
     lost_px = left_px = 0
@@ -131,8 +136,10 @@ def shape_mask(
     for box, own in regions(found >= _code(BELIEF[mending].grown)):
         top, left, bottom, right = box
         part = np.s_[top:bottom, left:right]
-        on_face = _covered(faces, box)
-        core = _islands_closed(_believed(found[part] * own, on_face, mending))
+        core = _believed(found[part] * own, _covered([face.box for face in faces], box), mending)
+        if mending != "everything":
+            core = _without_features(core, [oval for face in faces for oval in face.features], box)
+        core = _islands_closed(core)
         lost = _wider_than(core, max(LEAST_LOST_PX, LOST_SHARE * short_px))
         if lost.any():
             lost_px += int(lost.sum())
@@ -252,10 +259,27 @@ def _uncalm(lost: NDArray[np.bool_], core: NDArray[np.bool_], luma: NDArray[np.u
     return left_alone[pieces]
 
 
-def _covered(boxes: Sequence[Box], within: Box) -> NDArray[np.bool_]:
+def _without_features(core: NDArray[np.bool_], ovals: Sequence[Oval], within: Box) -> NDArray[np.bool_]:
+    """Gives the findings without those that lie in an eye or a mouth, but for little; a crack goes through it."""
+    top, left, bottom, right = within
+    inside = np.zeros(core.shape, bool)
+    for y, x, tall, wide in ovals:
+        if top - tall < y < bottom + tall and left - wide < x < right + wide:
+            rows, columns = np.ogrid[top:bottom, left:right]
+            inside |= ((rows - y) / tall) ** 2 + ((columns - x) / wide) ** 2 <= 1
+    if not (core & inside).any():
+        return core
+    count, pieces = cv2.connectedComponents(core.astype(np.uint8), connectivity=8)
+    shares = np.bincount(pieces[inside], minlength=count) / np.bincount(pieces.ravel(), minlength=count)
+    kept = shares < FEATURE_SHARE
+    kept[0] = False
+    return kept[pieces]
+
+
+def _covered(boxes: Sequence[FaceBox], within: Box) -> NDArray[np.bool_]:
     top, left, bottom, right = within
     covered = np.zeros((bottom - top, right - left), bool)
-    for above, before, below, after in boxes:
+    for before, above, after, below in boxes:
         covered[max(0, above - top) : max(0, below - top), max(0, before - left) : max(0, after - left)] = True
     return covered
 

@@ -12,7 +12,7 @@ from oldphoto_core.color import NEUTRAL_SPREAD
 from oldphoto_core.models.faces import find_faces
 from oldphoto_core.models.look import Glance, make_thumbnail
 from oldphoto_core.restoration.blending import LUMA
-from oldphoto_core.restoration.mask import Box, MaskShape, Mending, codes_of, logits_of, mean_codes, shape_mask
+from oldphoto_core.restoration.mask import MaskShape, Mending, codes_of, logits_of, mean_codes, shape_mask
 from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.print_tone import Monochrome, tell_monochrome
 from oldphoto_core.restoration.tiling import plan_tiles, tiles_with_pieces
@@ -91,7 +91,8 @@ def survey(
     found, luma, tiles = _looked_through(photo.again(), networks if detects else None, gathered, tile_px=tile_px)
     shape = MaskShape(np.zeros(found.shape, bool), 0.0, 0.0)
     if detects:
-        shape = shape_mask(found, luma, mending=mending, faces=_faces(luma))
+        faces = find_faces(np.repeat(luma[:, :, None], 3, axis=2))  # colour tells a face detector little
+        shape = shape_mask(found, luma, mending=mending, faces=faces)
     mended = shape.mended
     if mask is not None:
         found = np.maximum(found, codes_of(mask.astype(np.float32) / 255))
@@ -203,12 +204,6 @@ def _thumbnail(small: np.ndarray, small_mask: np.ndarray) -> tuple[torch.Tensor,
     mask = torch.from_numpy(small_mask)[None, None]
     thumbnail, _ = make_thumbnail(image, (_DOUBT * mask).clamp_max(1))
     return thumbnail, make_thumbnail(image, mask)[1]
-
-
-def _faces(luma: np.ndarray) -> list[Box]:
-    """Gives top, left, bottom, right of faces; colour tells a face detector little."""
-    boxes = find_faces(np.repeat(luma[:, :, None], 3, axis=2))
-    return [(top, left, bottom, right) for left, top, right, bottom in boxes]
 
 
 class _Gathered:

@@ -35,8 +35,9 @@ KIND_SHARES = (0.1, 0.1, 0.25, 0.55)
 """Untouched, tone only, scratches only, mixed: photos without a scratch teach less than those with one."""
 SEVERITY_POWER = 1.0
 """As many bad photos as mild ones: half of a mild photo's damage can hardly be seen."""
-AREAS = {"p_hole": 0.3, "p_flake": 0.3, "p_lost": 0.05, "p_border": 0.25, "p_stain": 0.15, "p_tape": 0.12}
-"""Wide damage, most of the damaged pixels and the last to be learned, comes twice as often as in the recipe."""
+AREAS = {"p_hole": 0.2, "p_flake": 0.3, "p_lost": 0.0, "p_border": 0.12, "p_stain": 0.1, "p_tape": 0.12}
+"""Flakes, most of the damaged pixels and the last to be learned, come twice as often as in the recipe. No lost pieces:
+of them a detector learns that plain grounds are damage (docs/experiments/detector-and-mending.md)."""
 HARMLESS = {"p_negative": 0.35}
 """What looks like damage and is none is the detector's own business: it meets it more often than the others do."""
 GREY_SHARE = 0.65

@@ -52,6 +52,8 @@ KEPT_SEQUENCES = frozenset({"rrtn_withi"})
 """Sequences of the film that are never trained on."""
 WORN_SHARE = 0.02
 """Share of a damaged photo found from which it is worn all over."""
+PLAIN_LEVELS, PLAIN_REACH_PX, DEEP_PX = 7.0, 4, 8
+"""A place is plain where luma deviates by fewer levels of 255 within so many pixels around; deep from so many on."""
 SAME_PICTURE_BITS = 8
 """Perceptual hashes that differ in no more of 64 bits are of one picture."""
 
@@ -134,6 +136,23 @@ def review_levels(review: Review, probability: NDArray[np.uint8]) -> NDArray[np.
     return levels
 
 
+def without_plain_depths(image: NDArray[np.uint8], levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Gives a mask (H, W) that says neither in the depth of wide damage where the photo (H, W, 3) is plain there.
+
+    A lost piece without texture looks as a studio's ground does, and whoever learns the one takes the other for damage.
+    Its rim, and what is fibrous or spotted, stays damaged.
+    """
+    damaged = levels == DAMAGED
+    depth = cv2.distanceTransform(np.pad(damaged, 1, mode="edge").astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    side = (2 * PLAIN_REACH_PX + 1,) * 2
+    mean, square = cv2.blur(luma, side), cv2.blur(luma * luma, side)
+    plain = np.sqrt(np.maximum(square - mean * mean, 0)) < PLAIN_LEVELS
+    levels = levels.copy()
+    levels[damaged & plain & (depth > DEEP_PX)] = NEITHER
+    return levels
+
+
 def _findings(probability: NDArray[np.uint8]) -> NDArray[np.bool_]:
     count, pieces = cv2.connectedComponents((probability >= GROWN).astype(np.uint8), connectivity=8)
     seeded = np.zeros(count, bool)
@@ -177,6 +196,7 @@ def lay_material(
             levels = review_levels(review, _read_grey(review.probability))
         if levels.shape != image.shape[:2]:
             raise TrainingError(f"{review.photo}: it is {image.shape[:2]}, what was judged of it {levels.shape}")
+        levels = without_plain_depths(image, levels)
         split = "validation" if is_held_out(group) else "train"
         write_reviewed(folder, split, sha256, image, levels)
         if review.verdict == "clean" and not (levels == DAMAGED).any():

@@ -23,13 +23,16 @@ def overlap(one: tuple[int, ...], other: tuple[int, ...]) -> float:
 @pytest.mark.parametrize("scale", [0.25, 0.5, 1, 4])
 def test_a_face_is_found_at_any_size_of_the_photo(scale: float) -> None:
     photo = cv2.resize(data.astronaut(), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    [box] = find_faces(photo)
-    assert overlap(box, tuple(round(scale * side) for side in (175, 67, 270, 192))) > 0.6
+    [face] = find_faces(photo)
+    eye, other, mouth = ((y / scale, x / scale) for y, x, _, _ in face.features)
+    assert max(abs(eye[0] - other[0]), abs(mouth[1] - (eye[1] + other[1]) / 2)) < 12 < abs(eye[1] - other[1]) < 60
+    assert 25 < mouth[0] - eye[0] < 70
+    assert overlap(face.box, tuple(round(scale * side) for side in (175, 67, 270, 192))) > 0.6
 
 
 def test_boxes_lie_inside_the_photo() -> None:
     cut = np.ascontiguousarray(data.astronaut()[90:260, 195:330])
-    for left, top, right, bottom in find_faces(cut):
+    for (left, top, right, bottom), _ in find_faces(cut):
         assert 0 <= left < right <= cut.shape[1] and 0 <= top < bottom <= cut.shape[0]
 
 

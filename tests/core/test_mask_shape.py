@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oldphoto_core.models.faces import Face
 from oldphoto_core.restoration.mask import (
     ISLAND_PX,
     MARGIN_PX,
@@ -21,6 +22,7 @@ from oldphoto_core.restoration.mask import (
 )
 
 GREY = np.full((160, 200), 120, np.uint8)
+FACE = Face((20, 20, 120, 120), ((55, 52, 10, 12), (55, 88, 10, 12), (95, 70, 8, 16)))
 
 
 def found(*strokes: tuple[slice, slice, float]) -> np.ndarray:
@@ -79,8 +81,18 @@ def test_a_wide_finding_and_one_on_a_face_need_more_evidence() -> None:
     thin = found((slice(40, 43), slice(40, 90), 0.86))
     assert not shaped(wide).mended[50:60, 50:80].any()
     assert shaped(thin).mended[40:43, 40:90].all()
-    assert not shaped(thin, faces=[(20, 20, 120, 120)]).mended.any()
-    assert shaped(found((slice(40, 43), slice(40, 90), 0.95)), faces=[(20, 20, 120, 120)]).mended[41, 40:90].all()
+    assert not shaped(thin, faces=[FACE]).mended.any()
+    assert shaped(found((slice(40, 43), slice(40, 90), 0.95)), faces=[FACE]).mended[41, 40:90].all()
+
+
+def test_a_finding_within_an_eye_or_a_mouth_is_that_and_a_crack_goes_through_it() -> None:
+    eye, crack = (slice(53, 57), slice(46, 58), 0.999), (slice(54, 56), slice(0, 120), 0.999)
+    assert not shaped(found(eye), faces=[FACE]).mended.any()
+    assert shaped(found(eye), faces=[FACE], mending="everything").mended[54, 50], "whoever asks for everything gets it"
+    assert shaped(found(eye)).mended[54, 50], "where no face is found there is no eye"
+    through = shaped(found(eye, crack), faces=[FACE]).mended
+    assert through[54:56, :120].all() and through[53:57, 46:58].all()
+    assert not shaped(found((slice(93, 97), slice(60, 80), 0.999)), faces=[FACE]).mended.any(), "the mouth"
 
 
 def test_a_lost_piece_is_filled_where_all_around_is_calm_or_where_it_is_asked_for() -> None:

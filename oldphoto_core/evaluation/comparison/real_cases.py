@@ -145,7 +145,7 @@ class RealMeasurer:
         # The mask is that of either mode; this one costs less.
         acted = np.asarray(self._restorer.restore(image, mode="scratches").mask) > ACTED_ABOVE
         seconds = time.perf_counter() - started
-        counts = acted_on_sound(acted, ignored, find_faces(image))
+        counts = acted_on_sound(acted, ignored, [face.box for face in find_faces(image)])
         coverage = counts["acted"] / max(counts["judged"], 1)
         further = counts | {"held_out": float(case.reviewed.held_out)}
         return self._row(case, name, key, mask_coverage=coverage, seconds=seconds, further=further)
