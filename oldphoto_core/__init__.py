@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oldphoto_core.restoration.restorer import RestorationResult, Restorer
 
-PIXEL_VERSION = 6
+PIXEL_VERSION = 7
 """Raised whenever a change of code changes restored pixels: work done before is then done again."""
 
 __all__ = ["PIXEL_VERSION", "RestorationResult", "Restorer"]

@@ -91,10 +91,11 @@ def _rebuild_refusal(fields: dict[str, str]) -> ImageRefused:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tells whether this error, of Python, torch or CUDA, is about memory; torch need not be loaded for it."""
+    """Tells whether this error, of Python, OpenCV, torch or CUDA, is about memory; none need be loaded for it."""
     text = str(error).lower()
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
+        or (type(error).__name__ == "error" and "insufficient memory" in text)
         or (isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text))
     )

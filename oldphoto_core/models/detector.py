@@ -36,6 +36,8 @@ SHOWN_CHANNELS = 3 + 2 * len(HAT_SIDES_PX) + len(SURROUNDINGS_PX) + 2
 """Colours, top-hats, and luma and colour against their surroundings."""
 COARSE = 3
 """Pixels a side that are averaged for the second scale at which a photo is looked at (archive)."""
+LARGEST_LOGIT = 8.0
+"""Of one look, either way, once trained."""
 LEAST_DEVIATION = 0.05
 """Added to the luma's deviation in a square: 6 levels of 255, so that noise in flat places is not blown up."""
 
@@ -155,10 +157,11 @@ class ScratchDetector(nn.Module):
         """Gives logits (B, 1, H, W) float32 of an image (B, 3, H, W) in [-1, 1], any height and width."""
         height, width = image.shape[-2:]
         squares = F.avg_pool2d(pad_to_multiple(image, self.coarse)[0], self.coarse)
-        coarse = F.interpolate(
-            self.at_one_scale(squares), scale_factor=float(self.coarse), mode="bilinear", align_corners=False
-        )
-        return (self.at_one_scale(image) + coarse[..., :height, :width]) / 2
+        fine, coarse = self.at_one_scale(image), self.at_one_scale(squares)
+        if not self.training:  # as where both are kept in 8 bits
+            fine, coarse = (logits.clamp(-LARGEST_LOGIT, LARGEST_LOGIT) for logits in (fine, coarse))
+        coarse = F.interpolate(coarse, scale_factor=float(self.coarse), mode="bilinear", align_corners=False)
+        return (fine + coarse[..., :height, :width]) / 2
 
     def at_one_scale(self, image: Tensor) -> Tensor:
         """Gives the same of one look. Where a photo is cut into tiles, their logits are averaged afterwards."""

@@ -10,6 +10,8 @@ from torch import Tensor
 
 MOST_CHANGE = 16 / 255
 """What the translation may change of a pixel, beside its tone: the strength of grain, not of a letter or a thread."""
+NEAR_END, LEAST_CHANGE = 32 / 255, 2 / 255
+"""Nearer to black or white than the first it may change less, at the end itself the second: there grain is clipped."""
 
 _WHITE_FROM, _WHITE_SURE = 0.92, 0.98
 _BLACK_SURE, _BLACK_FROM = 0.01, 0.05
@@ -42,7 +44,7 @@ def evidence_of_fading(thumbnail: Tensor) -> float:
 
 
 def kept_within_grain(toned: Tensor, restored: Tensor) -> Tensor:
-    """Gives the restoration, with no pixel farther than `MOST_CHANGE` from the toned photo.
+    """Gives the restoration, with no pixel farther than `MOST_CHANGE` from the toned photo, less near black and white.
 
     What is damaged was mended before. The translation takes thin bright strokes down wherever they are, and with them
     letters and lace.
@@ -50,4 +52,6 @@ def kept_within_grain(toned: Tensor, restored: Tensor) -> Tensor:
     Args:
         toned, restored: (B, 3, H, W) in [-1, 1].
     """
-    return toned + (restored - toned).clamp(-2 * MOST_CHANGE, 2 * MOST_CHANGE)
+    to_the_end = (1 - toned.abs()).clamp_min(0) / (2 * NEAR_END)
+    most = 2 * (LEAST_CHANGE + (MOST_CHANGE - LEAST_CHANGE) * to_the_end.clamp_max(1))
+    return toned + (restored - toned).clamp(-most, most)

@@ -67,13 +67,20 @@ class Filling:
         """(H + 1,) where each row's values begin, and where the last row's end."""
         return np.concatenate([[0], np.cumsum(np.count_nonzero(self.mask, axis=1))])
 
+    @cached_property
+    def columns(self) -> np.ndarray:
+        """(N,) int32, the column of each value."""
+        step = max(1, STRIP_PIXELS // max(1, self.mask.shape[1]))
+        strips_ = [self.mask[top : top + step] for top in range(0, len(self.mask), step)]
+        return np.concatenate([np.empty(0, np.int32), *(np.nonzero(rows)[1].astype(np.int32) for rows in strips_)])
+
     def put(self, top: int, rows: np.ndarray, left: int = 0) -> None:
         """Writes the values into (h, w, 3) float32 rows of the photo that begin at (top, left), in place."""
         height, width = rows.shape[:2]
         here = self.mask[top : top + height]
         values = self.values[self.starts[top] : self.starts[top + height]]
         if width < here.shape[1]:
-            columns = np.nonzero(here)[1]
+            columns = self.columns[self.starts[top] : self.starts[top + height]]
             values = values[(columns >= left) & (columns < left + width)]
         rows[here[:, left : left + width]] = values
 

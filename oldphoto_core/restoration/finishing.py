@@ -26,6 +26,7 @@ from oldphoto_core.restoration.mask import probabilities_of
 from oldphoto_core.restoration.mending import mask_seed
 from oldphoto_core.restoration.networks import Window
 from oldphoto_core.restoration.repair import Repair
+from oldphoto_core.restoration.survey import GIVEN_FROM
 from oldphoto_core.restoration.working import DirectPhoto, ReducedPhoto, as_float, seen_by_networks
 from oldphoto_core.scan import Scan
 
@@ -72,6 +73,8 @@ class Finisher:
         repair: how working rows are restored.
         strength: 0 gives the scan back, 1 the whole restoration.
         fine: mends what is too fine for the working scale; None: nothing is.
+        within: (H, W) uint8 at the scan's scale; in `scratches` mode no pixel outside changes. None: the working mask
+            says where.
     """
 
     scan: Scan
@@ -80,6 +83,7 @@ class Finisher:
     repair: Repair
     strength: float
     fine: FineMender | None = None
+    within: Scan | None = None
 
     def rows(self, photo: DirectPhoto | ReducedPhoto) -> Iterator[FinishedRows]:
         """Restores the whole photo, from its top."""
@@ -138,14 +142,14 @@ class Finisher:
             lay_grain(restored, top * self.scale, np.where(share_up > 1e-3, share_up, 0), grain, seed=seed)
             if not self.repair.keeps_tone:
                 restored = self.repair.in_print_hue(restored)
-            yield self._finished(
-                top * self.scale,
-                before,
-                np.clip(restored, 0, 1),
-                np.maximum(share_up > 0.5, marked).astype(np.float32),
-                np.maximum(np.clip(mask_up, 0, 1), marked),
-                np.maximum(np.where(share_up > 1e-3, share_up, 0), fine) if scratches else None,
-            )
+            mended, weight = np.maximum(share_up > 0.5, marked).astype(np.float32), None
+            if scratches:
+                weight = ((share_up > 1e-3) | fine).astype(np.float32)
+                if self.within is not None:
+                    weight *= self.within.rows(top * self.scale, top * self.scale + len(before)) >= GIVEN_FROM
+                mended = weight
+            found_up = np.maximum(np.clip(mask_up, 0, 1), marked)
+            yield self._finished(top * self.scale, before, np.clip(restored, 0, 1), mended, found_up, weight)
 
     def _grain(self) -> Grain:
         """The scan's own grain around what is mended: an enlarged repair has none so fine."""
@@ -184,6 +188,8 @@ class Finisher:
         weight: np.ndarray | None,
     ) -> FinishedRows:
         """Gives rows in the scan's own values: what lies outside sRGB comes through, and what is kept is kept."""
+        if self.strength == 0:
+            return FinishedRows(top, before, before.copy(), mask, found)
         stored = before if self.colour.is_srgb and self.strength == 1 else None
         original = seen_by_networks(before, self.colour) if stored is None else None
         if self.strength < 1:
@@ -196,7 +202,7 @@ class Finisher:
             unbounded = self.colour.to_srgb(before)
             beyond = unbounded - np.clip(unbounded, 0, 1)
             repaired = mask if before.ndim == 2 else mask[:, :, None]
-            restored = self.colour.from_srgb(restored + beyond * (1 - repaired))
+            restored = self.colour.from_srgb(restored + beyond * (1 - np.float32(self.strength) * repaired))
         after = quantised(restored, before.dtype)
         if weight is not None:
             intact = weight <= 0

@@ -22,14 +22,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from oldphoto_core.models.detector import LARGEST_LOGIT
 from oldphoto_core.models.faces import Face, FaceBox, Oval
 
 Mending = Literal["sure", "normal", "everything"]
 Box = tuple[int, int, int, int]
 """Top, left, bottom, right, in pixels; half-open."""
-
-
-_LARGEST_LOGIT = 8.0
 
 
 def codes_of(probability: NDArray[np.float32] | np.float32) -> NDArray[np.uint8]:
@@ -43,16 +41,16 @@ def codes_of(probability: NDArray[np.float32] | np.float32) -> NDArray[np.uint8]
 def logits_of(probability: NDArray[np.float32] | np.float32) -> NDArray[np.float32]:
     """Gives the logits of probabilities, up to 8 either way."""
     bounded = np.clip(probability, 1e-6, 1 - 1e-6)
-    return np.clip(np.log(bounded / (1 - bounded)), -_LARGEST_LOGIT, _LARGEST_LOGIT)
+    return np.clip(np.log(bounded / (1 - bounded)), -LARGEST_LOGIT, LARGEST_LOGIT)
 
 
 def mean_codes(codes: NDArray[np.uint8], logits: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Gives the code of the mean of what is coded and of logits."""
-    return _codes_of_logits((_LARGEST_LOGIT * (codes / np.float32(127.5) - 1) + logits) / 2)
+    return _codes_of_logits((LARGEST_LOGIT * (codes / np.float32(127.5) - 1) + logits) / 2)
 
 
 def _codes_of_logits(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.rint((logits / _LARGEST_LOGIT + 1) * 127.5).astype(np.uint8)
+    return np.rint((logits / LARGEST_LOGIT + 1) * 127.5).astype(np.uint8)
 
 
 def probabilities_of(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -60,7 +58,7 @@ def probabilities_of(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     return _PROBABILITIES[codes]
 
 
-_PROBABILITIES = (1 / (1 + np.exp(-_LARGEST_LOGIT * (np.arange(256) / 127.5 - 1)))).astype(np.float32)
+_PROBABILITIES = (1 / (1 + np.exp(-LARGEST_LOGIT * (np.arange(256) / 127.5 - 1)))).astype(np.float32)
 _PROBABILITIES[[0, 255]] = 0, 1
 
 
@@ -120,7 +118,12 @@ class MaskShape:
 
 
 def shape_mask(
-    found: NDArray[np.uint8], luma: NDArray[np.uint8], *, mending: Mending, faces: Sequence[Face] = ()
+    found: NDArray[np.uint8],
+    luma: NDArray[np.uint8],
+    *,
+    mending: Mending,
+    faces: Sequence[Face] = (),
+    given: NDArray[np.bool_] | None = None,
 ) -> MaskShape:
     """Gives what is mended of what was found.
 
@@ -129,6 +132,7 @@ def shape_mask(
         luma: (H, W), of the photo, for what surrounds lost pieces.
         mending: how much of it.
         faces: in the photo.
+        given: (H, W), what is mended in any case.
     """
     mended = np.zeros(found.shape, bool)
     lost_px = left_px = 0
@@ -145,7 +149,7 @@ def shape_mask(
             lost_px += int(lost.sum())
             if mending != "everything":
                 left_alone = _uncalm(lost, core, luma[part])
-                left_px += int(left_alone.sum())
+                left_px += int((left_alone if given is None else left_alone & ~given[part]).sum())
                 core &= ~left_alone
         mended[part] |= _with_margin(core)
     return MaskShape(mended, lost_px / found.size, left_px / found.size)
@@ -242,17 +246,18 @@ def _wider_than(core: NDArray[np.bool_], width_px: float) -> NDArray[np.bool_]:
 
 def _uncalm(lost: NDArray[np.bool_], core: NDArray[np.bool_], luma: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Gives the lost pieces around which the photo is not calm."""
-    count, pieces = cv2.connectedComponents(lost.astype(np.uint8), connectivity=8)
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(lost.astype(np.uint8), connectivity=8)
     left_alone = np.zeros(count, bool)
-    side = 2 * RING_PX + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * RING_PX + 1, 2 * RING_PX + 1))
     for number in range(1, count):
-        own = pieces == number
-        ring = cv2.dilate(own.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) > 0
-        rows, columns = np.nonzero(ring & ~core)
+        left, top, across, down, _ = stats[number]
+        part = np.s_[max(0, top - RING_PX) : top + down + RING_PX, max(0, left - RING_PX) : left + across + RING_PX]
+        ring = cv2.dilate((pieces[part] == number).astype(np.uint8), disc) > 0
+        rows, columns = np.nonzero(ring & ~core[part])
         if len(rows) < RING_PX:
             left_alone[number] = True
             continue
-        values = luma[rows, columns].astype(np.float64)
+        values = luma[part][rows, columns].astype(np.float64)
         design = np.stack([rows, columns, np.ones_like(rows)], axis=1).astype(np.float64)
         plane, *_ = np.linalg.lstsq(design, values, rcond=None)
         left_alone[number] = 1.48 * np.median(np.abs(values - design @ plane)) > CALM_LEVELS

@@ -96,7 +96,7 @@ def _with_detail(photo: WorkingPhoto, filling: Filling, networks: Networks) -> F
             continue
         first, last = max(0, top - AROUND_PX), min(height, bottom + AROUND_PX)
         codes = filled.codes(first, last)
-        columns = np.nonzero(mask[top:bottom])[1]
+        columns = filling.columns[filling.starts[top] : filling.starts[bottom]]
         for left, right in _runs(mask[top:bottom].any(axis=0)):
             start, end = max(0, left - AROUND_PX), min(width, right + AROUND_PX)
             piece = filled.seen(codes[:, start:end], first, start)

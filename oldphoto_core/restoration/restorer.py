@@ -36,6 +36,8 @@ TILE_PX = {"cpu": 2048, "cuda": 2048}
 
 MOST_PHOTOS_AT_ONCE = 8
 """Each holds a tile's worth of a GPU's memory."""
+_EMPTY_ROWS = 256
+"""Of a mask of nothing that are written at once."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,6 @@ class Restorer:
         report = begun.report()
         if report.left_alone:
             result = image.copy()
-        if report.left_alone:
             mended[:] = 0
         expected = self._uncertainty(image, result, found, icc_profile, report.working_scale) if uncertainty else None
         return RestorationResult(image=result, mask=mended, found=found, report=report, uncertainty=expected)
@@ -246,6 +247,11 @@ class Restorer:
             raise
         if report.left_alone:
             image.close()
+            mended.close()
+            mended = RowSpool(scan.shape[:2], np.uint8, held_bytes=held_bytes)
+            for top in range(0, scan.shape[0], _EMPTY_ROWS):
+                mended.append(np.zeros((min(_EMPTY_ROWS, scan.shape[0] - top), scan.shape[1]), np.uint8))
+            spools = (image, mended, found)
         return ScanResult(
             image=scan if report.left_alone else image,
             mask=mended,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -92,6 +92,7 @@ class ScanRestoration:
         self.scale = snapshot_scale(scan) if scale is None else scale
         self._given = None if mask is None else reduced_mask(mask, self.scale)
         self._detects = mask is None or join
+        self._within = None if self._detects else mask
         self._marked = self._given is not None and (not join or bool(self._given.any()))
         self._photo = working_photo(scan, colour, self.scale)
         self._found: Survey | None = None
@@ -105,50 +106,64 @@ class ScanRestoration:
     @property
     def found(self) -> Survey:
         """What the first pass found; made when first asked for."""
-        while self._found is None:
-            try:
-                found = survey(
-                    self._photo.again(),
-                    self._networks,
-                    tile_px=self._tile_px,
-                    mending=self._wanted.mending,
-                    mask=self._given,
-                    join=self._detects,
-                    grey=len(self._scan.shape) == 2,
-                )
-                if isinstance(self._photo, ReducedPhoto) and self._detects:
-                    self._mend_fine_scratches(self._photo, found)
-                self._found = found
-            except (MemoryError, RuntimeError) as error:
-                self._ease(error)
+        if self._found is None:
+            self._eased(self._survey)
+            self._eased(self._mend_fine_scratches)
+        assert self._found is not None
         return self._found
 
-    def _mend_fine_scratches(self, photo: ReducedPhoto, found: Survey) -> None:
+    def _survey(self) -> None:
+        self._found = survey(
+            self._photo.again(),
+            self._networks,
+            tile_px=self._tile_px,
+            mending=self._wanted.mending,
+            mask=self._given,
+            join=self._detects,
+            grey=len(self._scan.shape) == 2,
+        )
+
+    def _mend_fine_scratches(self) -> None:
         """Finds what is too fine for the working scale; from here on the working photo knows nothing of it."""
-        fine = find_fine_scratches(self._scan, self._colour, self._networks, found, scale=self.scale)
+        if not isinstance(self._photo, ReducedPhoto) or not self._detects:
+            return
+        fine = find_fine_scratches(self._scan, self._colour, self._networks, self.found, scale=self.scale)
         if fine is not None and fine.some:
-            self._fine, self._mender = fine, FineMender(self._scan, self._colour, fine)
-            self._mender.put_into_working(photo, self.scale)
+            mender = FineMender(self._scan, self._colour, fine)
+            mender.put_into_working(self._photo, self.scale)
+            self._fine, self._mender = fine, mender
+
+    def _eased(self, work: Callable[[], None]) -> None:
+        """Does work, again and more easily where memory runs out."""
+        while True:
+            try:
+                return work()
+            except (MemoryError, RuntimeError, cv2.error) as error:
+                self._ease(error)
 
     def rows(self) -> Iterator[FinishedRows]:
         """Gives the result from its top to its bottom, every row once."""
         done = 0
         while done < self._scan.shape[0]:
             repair = Repair(self._networks, self.found, self._tile_px, self._wanted.mode, self._wanted.tone)
-            mender = self._mender
-            finisher = Finisher(self._scan, self._colour, self.scale, repair, self._wanted.strength, mender)
-            try:
-                for part in finisher.rows(self._photo.again()):
-                    fresh = part.below(done)
-                    if fresh is None:  # given before memory ran out
-                        continue
-                    done = fresh.top + len(fresh.after)
+            parts = Finisher(
+                self._scan, self._colour, self.scale, repair, self._wanted.strength, self._mender, self._within
+            ).rows(self._photo.again())
+            while True:
+                try:
+                    part = next(parts, None)
+                except (MemoryError, RuntimeError, cv2.error) as error:
+                    self._ease(error)
+                    break
+                if part is None:
+                    self._tiles = sum(map(len, repair.tiles(self._photo)))
+                    assert done == self._scan.shape[0], f"{done} of {self._scan.shape[0]} rows were given"
+                    return
+                fresh = part.below(done)
+                if fresh is not None:  # else given before memory ran out
                     self._measure(fresh)
+                    done = fresh.top + len(fresh.after)
                     yield fresh
-            except (MemoryError, RuntimeError) as error:
-                self._ease(error)
-            else:
-                self._tiles = sum(map(len, repair.tiles(self._photo)))
 
     def found_rows(self) -> Iterator[tuple[int, np.ndarray]]:
         """Gives the probability of damage at the scan's scale: the first row, and (h, W) float32 in [0, 1]."""
@@ -182,7 +197,7 @@ class ScanRestoration:
             device=_device_name(self._networks.device),
             precision=self._networks.precision,
             tiles=self._tiles,
-            mask_coverage=coverage,
+            mask_coverage=0.0 if left_alone else coverage,
             change_outside_mask=0.0 if left_alone else outside,
             mean_change=0.0 if left_alone else mean_change,
             left_alone=left_alone,
@@ -193,11 +208,13 @@ class ScanRestoration:
             mending=wanted.mending,
             fidelity=None if left_alone or self._meter is None else self._meter.figures(),
             working_scale=self.scale,
-            notes=(*self._notes, *self._lost_pieces()),
+            notes=(*self._notes, *self._lost_pieces(left_alone=left_alone)),
         )
 
-    def _lost_pieces(self) -> tuple[str, ...]:
+    def _lost_pieces(self, *, left_alone: bool) -> tuple[str, ...]:
         lost, left = self.found.lost_share, self.found.left_share
+        if lost and left_alone:
+            return (f"lost pieces on {lost:.1%} of the photo, left as they are",)
         if not lost:
             return ()
         said = f"lost pieces on {lost:.1%} of the photo"
@@ -216,8 +233,10 @@ class ScanRestoration:
 
     def _ease(self, error: BaseException) -> None:
         """Takes smaller tiles, or the CPU, where memory ran out; whatever else it was goes on up."""
+        if not is_out_of_memory(error):
+            raise error
         eased = ease(self._networks, self._tile_px, max(self._photo.height, self._photo.width))
-        if not is_out_of_memory(error) or eased is None:
+        if eased is None:
             raise error
         self._networks, self._tile_px, note = eased
         self._notes.append(note)

@@ -90,13 +90,14 @@ def survey(
     detects = mask is None or join
     found, luma, tiles = _looked_through(photo.again(), networks if detects else None, gathered, tile_px=tile_px)
     shape = MaskShape(np.zeros(found.shape, bool), 0.0, 0.0)
+    given = None if mask is None else mask >= GIVEN_FROM
     if detects:
         faces = find_faces(np.repeat(luma[:, :, None], 3, axis=2))  # colour tells a face detector little
-        shape = shape_mask(found, luma, mending=mending, faces=faces)
+        shape = shape_mask(found, luma, mending=mending, faces=faces, given=given)
     mended = shape.mended
-    if mask is not None:
+    if mask is not None and given is not None:
         found = np.maximum(found, codes_of(mask.astype(np.float32) / 255))
-        mended = mended | (mask >= GIVEN_FROM)
+        mended = mended | given
     small, small_mask = gathered.small(), gathered.averaged(mended | (found >= _LIKELY))
     monochrome = gathered.monochrome(small, small_mask, grey=grey)
     return Survey(

@@ -131,6 +131,7 @@ class DetectorStage:
         shares = {"labelled": settings.labelled_share, "reviewed": settings.reviewed_share, "film": settings.film_share}
         found = {name: getattr(material, name) for name in shares}
         self._real = {name: (bank, shares[name]) for name, bank in found.items() if bank is not None and shares[name]}
+        self._counts = crop_counts(settings.batch, {name: share for name, (_, share) in self._real.items()})
         self.parent = None if parent is None else placed(parent, self.device).eval().requires_grad_(False)
         self._own, self._second = own_set(material), second_set(material)
         self._validation = material.labelled_validation
@@ -170,11 +171,8 @@ class DetectorStage:
     def _batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Gives images, masks, what is ignored, and (B, 1, 1, 1) 1 where the crop is of a labelled photo."""
         crop, batch, rank = self.options.crop, self.options.batch, distributed.rank()
-        counts, left = {}, batch - 1  # one synthetic photo at least
-        for name, (_, share) in self._real.items():
-            counts[name] = min(round(batch * share), left)
-            left -= counts[name]
-        synthetic = left + 1
+        counts = self._counts
+        synthetic = batch - sum(counts.values())
         photos = self._photos.at(step, crop_px=crop, batch=synthetic)
         layers = [turned((photos.image, photos.mask, photos.ignore), seeded(self._seed, "turns", step))]
         labelled = [0.0] * synthetic
@@ -200,6 +198,24 @@ class DetectorStage:
             found = [figures[name] for name in ("labelled/auc", "second/auc") if not math.isnan(figures[name])]
             figures["mixed/auc"] = sum(found) / len(found) if found else float("nan")
         return figures
+
+
+def crop_counts(batch: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """Gives how many crops of a batch come from each bank of real photos; one photo at least is synthetic.
+
+    Raises:
+        TrainingError: the batch is too small to have one of each.
+    """
+    room = batch - 1
+    wanted = {name: batch * share for name, share in shares.items()}
+    scale = min(1.0, room / max(sum(wanted.values()), 1e-9))
+    counts = {name: max(1, int(crops * scale)) for name, crops in wanted.items()}
+    if sum(counts.values()) > room:
+        raise TrainingError(f"a batch of {batch} has no room for a crop of each of {', '.join(shares)}; take more")
+    total = min(room, round(sum(wanted.values()) * scale))
+    while sum(counts.values()) < total:
+        counts[max(counts, key=lambda name: wanted[name] * scale - counts[name])] += 1
+    return counts
 
 
 def turned(layers: Sequence[torch.Tensor], generator: torch.Generator) -> list[torch.Tensor]:

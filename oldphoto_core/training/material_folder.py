@@ -116,6 +116,12 @@ def write_sound(folder: Path, split: str, sha256: str, image: NDArray[np.uint8])
     _write_png(_place(folder, "sound", split) / f"{sha256}.png", reduced(image))
 
 
+def forget_sound(folder: Path, sha256: str) -> None:
+    """Takes an old photo away that was laid down as one with nothing wrong, and is none."""
+    for split in SPLITS:
+        (_place(folder, "sound", split) / f"{sha256}.png").unlink(missing_ok=True)
+
+
 def _write_judged(place: Path, name: str, image: NDArray[np.uint8], levels: NDArray[np.uint8]) -> None:
     _write_png(place / f"{name}.mask.png", levels)
     _write_png(place / f"{name}.png", image)

@@ -35,6 +35,7 @@ from oldphoto_core.training.material_folder import (
     MISTAKEN,
     NEITHER,
     SOUND,
+    forget_sound,
     write_film,
     write_reviewed,
     write_sound,
@@ -201,6 +202,8 @@ def lay_material(
         write_reviewed(folder, split, sha256, image, levels)
         if review.verdict == "clean" and not (levels == DAMAGED).any():
             write_sound(folder, split, sha256, image)
+        else:
+            forget_sound(folder, sha256)
     for name, sequence, image, levels in film_frames(film) if film else ():
         write_film(folder, "validation" if sequence in kept_sequences else "train", name, image, levels)
 

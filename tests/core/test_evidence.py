@@ -68,5 +68,14 @@ def test_the_translation_changes_no_more_than_grain() -> None:
     restored = torch.rand(2, 3, 40, 40, generator=generator) * 2 - 1
     change = (kept_within_grain(toned, restored) - toned).abs() / 2
     assert float(change.max()) == pytest.approx(MOST_CHANGE, rel=1e-4)
+    toned = toned * 0.7  # far from black and white
     slight = toned + 0.5 * MOST_CHANGE
     assert torch.equal(kept_within_grain(toned, slight), toned + (slight - toned))
+
+
+def test_black_and_white_are_hardly_changed() -> None:
+    toned = torch.tensor([-1.0, -0.9, 0.0, 0.9, 1.0]).expand(1, 3, 2, 5)
+    change = kept_within_grain(toned, -0.3 * toned.sign()) - toned
+    changed = (change[0, 0, 0].abs() * 255 / 2).tolist()
+    assert changed[0] == pytest.approx(2, abs=0.01) and changed[4] == pytest.approx(2, abs=0.01)
+    assert changed[0] < changed[1] < 16 and changed[1] == pytest.approx(changed[3], abs=0.01)

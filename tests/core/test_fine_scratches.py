@@ -87,8 +87,8 @@ def test_a_scan_without_scratches_gets_no_fine_marks(restorer, sample, monkeypat
 def test_scratches_mode_keeps_every_pixel_that_is_not_marked(restorer):
     damaged, _ = scratched(scan(SAMPLES[1]))
     result = restorer.restore(damaged, scale=SCALE, mode="scratches")
-    far = cv2.dilate((result.mask > 0.5).astype(np.uint8), np.ones((41, 41))) == 0
-    assert far.any() and np.array_equal(result.image[far], damaged[far])
+    kept = result.mask == 0
+    assert kept.mean() > 0.5 and np.array_equal(result.image[kept], damaged[kept])
     assert not np.array_equal(result.image, damaged)
 
 

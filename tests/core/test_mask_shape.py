@@ -102,6 +102,9 @@ def test_a_lost_piece_is_filled_where_all_around_is_calm_or_where_it_is_asked_fo
     assert calm.mended[:60, :70].all() and calm.lost_share > 0.1 and calm.left_share == 0
     left = shaped(codes, busy)
     assert left.mended[:50, :60].mean() < 0.2 and left.left_share == pytest.approx(left.lost_share)
+    painted = np.zeros(GREY.shape, bool)
+    painted[:70, :80] = True
+    assert shaped(codes, busy, given=painted).left_share == 0, "what a person painted is mended in any case"
     asked = shaped(codes, busy, mending="everything")
     assert asked.mended[:60, :70].all() and asked.left_share == 0 < asked.lost_share
 

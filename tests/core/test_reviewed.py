@@ -97,10 +97,17 @@ def test_a_mask_that_was_marked_goes_before_the_verdict(tmp_path: Path) -> None:
         assert photo.mask[:2].all() and not photo.mask[2:].any()
         assert photo.mistaken is not None and photo.mistaken[-2:].all() and photo.ignore[10:12].all()
     assert not sound_photos(tmp_path / "out", "train"), "none of them is sound"
+    lay_material(tmp_path / "again", reviews=reviews)
+    assert sound_photos(tmp_path / "again", "train") + sound_photos(tmp_path / "again", "validation")
+    lay_material(tmp_path / "again", reviews=reviews, marks=marks)
+    assert not sound_photos(tmp_path / "again", "train") + sound_photos(tmp_path / "again", "validation")
 
     sha256, wrong = next(iter(by_sha256)), np.zeros((5, 5), np.uint8)
     cv2.imwrite(str(marks / f"{sha256}.mask.png"), wrong)
     with pytest.raises(TrainingError, match=r"what was judged of it \(5, 5\)"):
+        lay_material(tmp_path / "again", reviews=reviews, marks=marks)
+    cv2.imwrite(str(marks / f"{sha256}.mask.png"), np.full((48, 64), 200, np.uint8))
+    with pytest.raises(TrainingError, match="found 200"):
         lay_material(tmp_path / "again", reviews=reviews, marks=marks)
 
 

@@ -16,6 +16,7 @@ from oldphoto_core.restoration.tone_fit import fit_tone
 from oldphoto_core.restoration.working import as_float, working_photo
 from oldphoto_core.sample_archive import SAMPLES, _read
 from oldphoto_core.scan import ArrayScan, RollingRows
+from tests import icc
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,33 @@ def test_scratches_mode_keeps_every_pixel_that_is_not_damaged_at_any_scale(resto
     far = cv2.dilate(mask, np.ones((61, 61))) == 0
     assert np.array_equal(result.image[far], before[far])
     assert not np.array_equal(result.image[102:108, 60:290], before[102:108, 60:290])
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_scratches_mode_changes_no_pixel_outside_the_mask_that_was_given(restorer, scale, dtype):
+    before = scanned(photo(120, 150), scale, dtype)
+    mask = np.zeros(before.shape[:2], np.float32)
+    cv2.line(mask, (5, 9), (mask.shape[1] - 8, mask.shape[0] - 7), 1, 3)
+    result = restorer.restore(before, mask=mask, mode="scratches", scale=scale)
+    assert np.array_equal(result.image[mask == 0], before[mask == 0])
+    assert not np.array_equal(result.image, before) and result.report.change_outside_mask == 0
+    found = restorer.restore(before, mask=mask, join=True, mode="scratches", scale=scale)
+    assert np.array_equal(found.image[found.mask == 0], before[found.mask == 0])
+    assert found.mask[mask > 0].all()
+
+
+@pytest.mark.parametrize("mode", ["full", "scratches"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_strength_0_gives_the_scan_back_whatever_its_profile(restorer, mode, dtype):
+    before = scanned(photo(64, 64), 1, dtype)
+    before[10:40, 10:40] = np.array([0, 1, 0]) * np.iinfo(dtype).max  # outside sRGB in this profile
+    mask = np.zeros(before.shape[:2], np.float32)
+    mask[20:45, 5:60] = 1
+    for profile in (None, icc.adobe_rgb()):
+        result = restorer.restore(before, mask=mask, mode=mode, strength=0, icc_profile=profile)
+        assert np.array_equal(result.image, before) and result.report.left_alone and not result.mask.any()
+        assert result.report.mask_coverage == 0
 
 
 def test_tiles_leave_no_seam_in_a_scan_that_was_averaged_down(restorer):

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.training.material_folder import read_mask
+from oldphoto_core.errors import TrainingError
+from oldphoto_core.training.material_folder import DAMAGED, MISTAKEN, NEITHER, SOUND, read_mask
 
 MARKS = Path(__file__).parent
 """Where the masks lie."""
@@ -25,9 +26,20 @@ _SUFFIX = ".mask.png"
 
 
 def marked_levels(sha256: str, marks: Path = MARKS) -> NDArray[np.uint8] | None:
-    """Gives the mask (H, W) of a photo, in the values of a material folder; None where it was not marked."""
+    """Gives the mask (H, W) of a photo, in the values of a material folder; None where it was not marked.
+
+    Raises:
+        TrainingError: the mask cannot be decoded, or holds other values.
+    """
     file = marks / f"{sha256}{_SUFFIX}"
-    return read_mask(file) if file.is_file() else None
+    if not file.is_file():
+        return None
+    levels = read_mask(file)
+    strange = sorted(set(np.unique(levels).tolist()) - {SOUND, MISTAKEN, NEITHER, DAMAGED})
+    if strange:
+        known = f"{SOUND}, {MISTAKEN}, {NEITHER} or {DAMAGED}"
+        raise TrainingError(f"{file}: expected {known}, found {strange[0]}; mark it again")
+    return levels
 
 
 def marked_for_training(marks: Path = MARKS) -> list[str]:
