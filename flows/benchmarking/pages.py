@@ -28,7 +28,7 @@ def table(rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> str:
         lines.append(f"| {' | '.join('' if cell is None else _text(cell) for cell in cells)} |")
     for row in rows:
         if row.get("times_paper") and row["preset"] == "archive":
-            size, times = f"{row['height']} x {row['width']}", row["times_paper"]
+            size, times = f"{row['width']} x {row['height']} pixels", row["times_paper"]
             lines += ["", f"At {size}, archive is {times:.1f} times as fast as paper with plain attention."]
     return "\n".join(lines)
 

@@ -105,7 +105,7 @@ def _ask(plan: Plan, what: str, *, size: tuple[int, int], batch: int, source: Pa
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
-        raise FlowsError(f"measuring {what} at {size[0]} x {size[1]} failed: {last}")
+        raise FlowsError(f"measuring {what} at {size[1]} x {size[0]} pixels failed: {last}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

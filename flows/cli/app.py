@@ -99,7 +99,8 @@ def _tell(error: Exception, *, debug: bool) -> int:
         context = getattr(error, "ctx", None)
         hint = f"; see `{context.command_path} --help`" if context is not None else ""
         text = " ".join(error.format_message().split())
-        _say(f"{text.rstrip('.')}{hint}" if text else "see `oldphoto --help`")
+        if text:  # else nothing was asked for, and help was shown
+            _say(f"{text.rstrip('.')}{hint}")
         return USAGE
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if kinds & _MISUSED:

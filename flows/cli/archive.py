@@ -77,7 +77,10 @@ def run(
     accept_empty: AcceptEmpty = False,
     accept_quarantine: AcceptQuarantine = False,
 ) -> None:
-    """Ingest a source, restore what is new in it, and write a report to look at."""
+    """Ingest a source, restore what is new in it, and write a report to look at.
+
+    How to restore is remembered for a source: what is not given is as it was given for it before.
+    """
     overrides = given(
         mode=mode,
         tone=tone,
@@ -163,7 +166,10 @@ def restore(
     stale: Stale = False,
     accept_quarantine: AcceptQuarantine = False,
 ) -> None:
-    """Restore every ingested photo that is not restored yet by the release in use; what was made before is kept."""
+    """Restore every ingested photo that is not restored yet by the release in use; what was made before is kept.
+
+    How to restore is as it was given when a source was ingested, where it is not given here.
+    """
     overrides = given(
         mode=mode,
         tone=tone,

@@ -40,7 +40,7 @@ def evaluate(
         Path | None,
         typer.Option(
             help="Material folder: the detector is also measured on its labelled test photos. "
-            "[default: the photos in OLD that the makers of oldphoto have marked]"
+            r"\[default: the photos in OLD that the makers of oldphoto have marked]"
         ),
     ] = None,
     protocol: Annotated[
@@ -58,10 +58,12 @@ def evaluate(
     harm: Annotated[bool, typer.Option(help="Also measure photos with nothing wrong.")] = True,
     prior_photos: Annotated[
         int | None,
-        typer.Option(min=0, help="Photos for deep image prior, minutes each; 0 leaves it out. [default: 6; quick: 0]"),
+        typer.Option(
+            min=0, help=r"Photos for deep image prior, minutes each; 0 leaves it out. \[default: 6; quick: 0]"
+        ),
     ] = None,
     prior_steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps of each of its fits. [default: 600]")
+        int | None, typer.Option(min=1, help=r"Steps of each of its fits. \[default: 600]")
     ] = None,
     baseline: Annotated[
         list[Path] | None,

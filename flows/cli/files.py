@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,35 +22,46 @@ from flows.cli.options import (
     Tone,
     given,
 )
-from flows.errors import UsageError
+from flows.errors import FlowsError, UsageError
 from flows.settings import Settings
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from flows.derivatives import Extension
     from oldphoto_core import Restorer
     from oldphoto_core.images import OpenedImage
+    from oldphoto_core.row_spool import RowSpool
+    from oldphoto_core.scan import Scan
     from storage.whole_objects import WholeObject
 
 _FORMATS: dict[str, Extension] = {".tif": "tif", ".tiff": "tif", ".png": "png", ".jpg": "jpg", ".jpeg": "jpg"}
 
+FoundOut = Annotated[
+    Path | None, typer.Option(help="Where to write what the detector found, .png: white where it is sure.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there already.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Adds these commands."""
-    example = "Example: oldphoto restore-file grandma.jpg grandma-restored.png --mask-out scratches.png. "
+    example = "Example: oldphoto restore-file grandma.jpg grandma-restored.png --mask-out mended.png. "
     app.command("restore-file", epilog=example + EXIT_CODE_HELP)(restore_file)
-    app.command("detect", epilog="Example: oldphoto detect grandma.jpg scratches.png. " + EXIT_CODE_HELP)(detect)
+    app.command("detect", epilog="Example: oldphoto detect grandma.jpg mask.png. " + EXIT_CODE_HELP)(detect)
 
 
 def restore_file(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The photo; it is only read.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Where to write: .tif, .png or .jpg.")],
-    mask: Annotated[Path | None, typer.Option(help="A mask of your own, white where damaged.")] = None,
-    mask_out: Annotated[Path | None, typer.Option(help="Where to write the mask of what was mended, .png.")] = None,
-    found_out: Annotated[
-        Path | None, typer.Option(help="Where to write what the detector found, .png: white where it is sure.")
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="A mask of your own, white where damaged and of the photo's size. It is mended as it is, whatever "
+            "--mending says: paint it a pixel or two over the damage's rim."
+        ),
     ] = None,
+    mask_out: Annotated[Path | None, typer.Option(help="Where to write the mask of what was mended, .png.")] = None,
+    found_out: FoundOut = None,
     uncertainty_out: Annotated[
         Path | None, typer.Option(help="Where to write the error to expect of each pixel, .png of 16 bits.")
     ] = None,
@@ -87,6 +99,7 @@ def restore_file(
     from oldphoto_core.releases.uncertainty import require_uncertainty
     from oldphoto_core.restoration.pages import restore_image
     from oldphoto_core.restoration.scan_restoration import Wanted
+    from oldphoto_core.restoration.survey import GIVEN_FROM
     from oldphoto_core.restoration.uncertainty import restored_pages, uncertainty_of
     from oldphoto_core.scan import ArrayScan
     from oldphoto_core.xmp import DerivativeStatement
@@ -100,7 +113,13 @@ def restore_file(
             raise UsageError(f"{source} has {len(photo.pages)} pages, and {target.suffix} holds one; write a .tif")
         painted = None
         if painted_file is not None:
-            painted = ArrayScan(read_mask_codes(painted_file, photo.scan.shape, str(mask)))
+            codes = read_mask_codes(painted_file, photo.scan.shape, str(mask))
+            if codes.max() < GIVEN_FROM:
+                raise FlowsError(
+                    f"{mask}: nothing is painted in it, so nothing would be mended; paint what is damaged white, or "
+                    "leave --mask out to have it found"
+                )
+            painted = ArrayScan(codes)
         restorer = restorer_of(settings)
         if uncertainty_out is not None:
             require_uncertainty(restorer.card)
@@ -146,37 +165,65 @@ def restore_file(
 
 def detect(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The photo; it is only read.")],
-    mask: Annotated[Path, typer.Argument(metavar="MASK", help="Where to write the mask, .png: white where damaged.")],
+    mask: Annotated[
+        Path,
+        typer.Argument(metavar="MASK", help="Where to write the mask, .png: white what would be mended, else black."),
+    ],
+    found_out: FoundOut = None,
+    mending: Mending = None,
     release: Release = None,
     device: Device = None,
     tile_px: TilePx = None,
     overwrite: Overwrite = False,
     home: Home = None,
 ) -> None:
-    """Find scratches, spots and tears in one photo."""
-    settings = Settings.load(home, **given(release=release, device=device, tile_px=tile_px))
-    require_png(mask)
-    refuse_overwriting(mask, reading=[source], overwrite=overwrite)
+    """Write the mask of what `oldphoto restore-file` would mend in one photo, without mending it.
+
+    It may be painted on, and given to `oldphoto restore-file --mask`.
+    """
+    settings = Settings.load(home, **given(mending=mending, release=release, device=device, tile_px=tile_px))
+    besides: list[Path | None] = [source]
+    for picture in filter(None, (mask, found_out)):
+        require_png(picture)
+        refuse_overwriting(picture, reading=besides, overwrite=overwrite)
+        besides.append(picture)
 
     from flows.derivatives import chunks_of, new_file
     from oldphoto_core.previews import write_mask_png
+    from oldphoto_core.restoration.scan_restoration import Wanted
     from oldphoto_core.scan import blocks_of
     from oldphoto_core.stacked_scan import stack_masks
     from storage.local_files import write_atomically
 
     with ExitStack() as files:
         _, photo = open_photo(source, settings, files)
-        restorer, pages = restorer_of(settings), []
+        restorer, mended, found = restorer_of(settings), [], []
         for page in photo.pages or (photo,):
-            pages.append(restorer.detect_scan(page.scan, icc_profile=page.icc_profile))
-            files.callback(pages[-1].close)
-        found = stack_masks(pages)
-        made = files.enter_context(new_file())
-        write_mask_png(made, found)
-        write_atomically(mask, chunks_of(made), overwrite=overwrite)
-        damaged = sum(int((rows > 127).sum()) for _, rows in blocks_of(found, 1 << 22))
-    pixels = sum(page.shape[0] * page.shape[1] for page in pages)
-    typer.echo(f"{mask}: {damaged / pixels:.2%} of the photo is damaged")
+            begun = restorer.begin(page.scan, Wanted(mending=settings.mending), icc_profile=page.icc_profile)
+            mended.append(_spooled(begun.mended_rows(), page.scan, files))
+            if found_out is not None:
+                found.append(_spooled(begun.found_rows(), page.scan, files))
+        for path, pages in ((mask, mended), (found_out, found)):
+            if path is not None:
+                made = files.enter_context(new_file())
+                write_mask_png(made, stack_masks(pages))
+                write_atomically(path, chunks_of(made), overwrite=overwrite)
+        white = sum(int((rows > 0).sum()) for page in mended for _, rows in blocks_of(page, 1 << 22))
+    pixels = sum(page.shape[0] * page.shape[1] for page in mended)
+    typer.echo(f"{mask}: {white / pixels:.2%} of the photo would be mended")
+
+
+def _spooled(parts: Iterable[tuple[int, np.ndarray]], scan: Scan, files: ExitStack) -> RowSpool:
+    """Puts rows (h, W) of a scan, float32 in [0, 1], down as codes of 8 bits; `files` lets go of them."""
+    import numpy as np
+
+    from oldphoto_core.row_spool import RowSpool
+
+    spool = RowSpool(scan.shape[:2], np.uint8)
+    files.callback(spool.close)
+    for _, rows in parts:
+        spool.append(np.rint(rows * 255).astype(np.uint8))
+    return spool
 
 
 def _extension(path: Path) -> Extension:

@@ -14,6 +14,12 @@ EXIT_CODE_HELP = "Exit codes: " + ", ".join(f"{code} {meaning}" for code, meanin
 
 _WHICH, _HOW, _WHERE = "What to take", "How to restore", "What to run on"
 
+
+def _default(setting: str) -> str:
+    """The setting's default, as help shows it."""
+    return rf" \[default: {Settings.model_fields[setting].default}]"
+
+
 Home = Annotated[
     Path | None,
     typer.Option(help=r"Folder of the installation. \[default: $OLDPHOTO_HOME, else ./restored]", show_default=False),
@@ -21,7 +27,8 @@ Home = Annotated[
 Mode = Annotated[
     str | None,
     typer.Option(
-        help="full, or scratches: only what lies under scratches, all else bit for bit.",
+        help="full: mend damage, correct faded tone, calm grain; scratches: mend damage alone, every other pixel stays "
+        "bit for bit." + _default("mode"),
         rich_help_panel=_HOW,
         metavar="full|scratches",
     ),
@@ -29,7 +36,8 @@ Mode = Annotated[
 Tone = Annotated[
     str | None,
     typer.Option(
-        help="correct fading and colour casts; neutral: make toned prints (sepia) grey too; keep: leave all as it is.",
+        help="correct: undo fading and colour casts; neutral: make toned prints (sepia) grey too; keep: keep the "
+        "print's tone." + _default("tone"),
         rich_help_panel=_HOW,
         metavar="correct|neutral|keep",
     ),
@@ -37,18 +45,20 @@ Tone = Annotated[
 Mending = Annotated[
     str | None,
     typer.Option(
-        help="sure: mend what leaves no doubt; normal: what is likely too; everything: lost pieces as well.",
+        help="sure: mend what leaves no doubt; normal: what is likely too; everything: lost pieces as well."
+        + _default("mending"),
         rich_help_panel=_HOW,
         metavar="sure|normal|everything",
     ),
 ]
 Strength = Annotated[
-    float | None, typer.Option(help="0 gives the master back, 1 the whole restoration.", rich_help_panel=_HOW)
+    float | None,
+    typer.Option(help="0 gives the master back, 1 the whole restoration." + _default("strength"), rich_help_panel=_HOW),
 ]
 OutputFormat = Annotated[
     str | None,
     typer.Option(
-        help="auto is lossless: TIFF for a TIFF master, PNG for any other.",
+        help="auto is lossless: TIFF for a TIFF master, PNG for any other." + _default("output_format"),
         rich_help_panel=_HOW,
         metavar="auto|tif|png|jpg",
     ),
@@ -57,7 +67,12 @@ Release = Annotated[
     str | None,
     typer.Option(help="active, default, a release's name or its folder.", rich_help_panel=_HOW, metavar="RELEASE"),
 ]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_WHERE)]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="auto (a GPU where there is one), cpu, cuda or cuda:N." + _default("device"), rich_help_panel=_WHERE
+    ),
+]
 TilePx = Annotated[int | None, typer.Option(help="Side of a tile; smaller needs less memory.", rich_help_panel=_WHERE)]
 Workers = Annotated[int | None, typer.Option(help="Worker processes.", rich_help_panel=_WHERE)]
 Scheduler = Annotated[
@@ -130,12 +145,17 @@ def load_settings(home: Path | None, **values: Any) -> Settings:
     return Settings.load(home, **given(**values))
 
 
-def version_option(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
-) -> None:
-    """Restores folders of old photographs. Masters are only ever read; every file is accounted for."""
-    if version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         from flows.run_records import code_version
 
         typer.echo(f"oldphoto {code_version()}")
         raise typer.Exit
+
+
+def version_option(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Restores folders of old photographs. Masters are only ever read; every file is accounted for."""

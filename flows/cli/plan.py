@@ -65,11 +65,11 @@ def plan_file(path: Path, settings: Settings) -> Iterator[Finding]:
 def _photo(path: Path, photo: OpenedImage) -> str:
     facts, pages = photo.facts, photo.pages or (photo,)
     kind = "grey" if facts.channels == 1 else "RGB"
-    sizes = [f"{page.facts.height:,} x {page.facts.width:,}" for page in pages]
+    sizes = [f"{page.facts.width:,} x {page.facts.height:,}" for page in pages]
     several = f"{len(pages)} pages of " if photo.pages else ""
     more = " and so on" if len(sizes) > _SIZES_TOLD else ""
     megapixels = sum(map(_pixels, pages)) / 1e6
-    size = f"{several}{', '.join(sizes[:_SIZES_TOLD])}{more} pixels ({megapixels:.4g} megapixels)"
+    size = f"{several}{', '.join(sizes[:_SIZES_TOLD])}{more} pixels (width x height, {megapixels:.4g} megapixels)"
     profile = f", {facts.icc_profile_name}" if facts.icc_profile_name else ""
     depth = f"{facts.bit_depth}-bit {kind} {facts.format.upper()}"
     return f"{path.name}: {size}, {depth}, {_bytes(path.stat().st_size)}{profile}"
@@ -101,8 +101,8 @@ def _tiles(plan: RestorationPlan) -> str:
     height, width = plan.tile_px
     seen = plan.computed_px * plan.scale**2 / (plan.height * plan.width)
     return (
-        f"{plan.tile_rows} x {plan.tile_columns}, of at most {height:,} x {width:,} pixels with their halo; networks "
-        f"see {seen:.2f} times the photo" + (f" at 1/{plan.scale}" if plan.scale > 1 else "")
+        f"{plan.tile_columns} across x {plan.tile_rows} down, of at most {width:,} x {height:,} pixels with their "
+        f"halo; networks see {seen:.2f} times the photo" + (f" at 1/{plan.scale}" if plan.scale > 1 else "")
     )
 
 

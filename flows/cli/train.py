@@ -290,6 +290,19 @@ def lay_down(
 ) -> None:
     """Lay reviewed photos and film frames down as a material folder for the detector.
 
+    The table is a CSV with a row a photo and the columns
+    file, verdict, where, ignore, missed, true_red.
+
+    A verdict is clean, clean-but (clean but for what lies in ignore), right,
+    mixed, missed or unsure.
+
+    The other columns are empty or hold boxes, left,top,right,bottom as fractions
+    of the sides, semicolons between: where, findings that are false; ignore, what
+    nobody can tell; missed, damage not found; true_red, findings that are right.
+
+    In prob/ beside the table lies what was judged of each photo, under its name
+    and .png, as `oldphoto detect --found-out` writes it.
+
     The photos that we marked by hand, and the film that is kept for testing, stay out of training.
     """
     with reported():
@@ -299,7 +312,11 @@ def lay_down(
         kept = marked_photos(old)
         reviews = read_reviews(review, old)
         lay_material(out, reviews=reviews, film=film, kept_photos=kept, kept_sequences=KEPT_SEQUENCES)
-        typer.echo(f"{out}: {len(reviews)} verdicts read, {len(kept)} photos kept for testing")
+        train, validation = (len(list((out / "reviewed" / s).glob("*.mask.png"))) for s in ("train", "validation"))
+        typer.echo(
+            f"{out}: {len(reviews)} verdicts read; {train} photos are for training, {validation} for validation, "
+            f"{len(kept)} kept for testing"
+        )
 
 
 @train_app.command(epilog="Example: oldphoto train release runs/a releases/mine")

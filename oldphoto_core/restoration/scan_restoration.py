@@ -183,6 +183,21 @@ class ScanRestoration:
                 rows = np.maximum(rows, fine.astype(np.float32) / 255)
             yield top * self.scale, rows
 
+    def mended_rows(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Gives what would be mended at the scan's scale: the first row, and (h, W) float32, 1 where mended, else 0.
+
+        A working pixel is all of its square. Nothing is restored for it.
+        """
+        mended, (height, width) = self.found.mended, self._scan.shape[:2]
+        step = max(1, _MASK_BLOCK_PIXELS // (width * self.scale))
+        for first in range(0, len(mended), step):
+            top = first * self.scale
+            rows = mended[first : first + step].repeat(self.scale, axis=0).repeat(self.scale, axis=1)
+            rows = rows[: height - top, :width]
+            if self._fine is not None:
+                rows = rows | (self._fine.rows.rows(top, top + len(rows)) > 0)
+            yield top, rows.astype(np.float32)
+
     def report(self) -> RestorationReport:
         """Tells how it went, once all rows were had."""
         wanted, sums = self._wanted, self._sums

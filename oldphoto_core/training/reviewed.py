@@ -47,6 +47,9 @@ Box = tuple[float, float, float, float]
 CLEAN = ("clean", "clean-but")
 UNSURE = "unsure"
 VERDICTS = (*CLEAN, "right", "mixed", "missed", UNSURE)
+BOX_COLUMNS = ("where", "ignore", "missed", "true_red")
+COLUMNS = ("file", "verdict", *BOX_COLUMNS)
+"""Columns of a review's table."""
 SEED, GROWN, FREE = 128, 38, 20
 """Codes of the judged probability: findings start at SEED and go on to GROWN; below FREE it said that all is sound."""
 KEPT_SEQUENCES = frozenset({"rrtn_withi"})
@@ -85,10 +88,17 @@ def read_reviews(table: Path, photos: Path) -> list[Review]:
         photos: folder of the photos.
 
     Raises:
-        TrainingError: a row cannot be read, or none of its photos is there.
+        TrainingError: a column is missing, a row cannot be read, or none of its photos is there.
     """
     with table.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
+        read = csv.DictReader(stream, restval="")
+        rows, columns = list(read), read.fieldnames or ()
+    missing = [name for name in COLUMNS if name not in columns]
+    if missing:
+        raise TrainingError(
+            f"{table}: column {', '.join(missing)} is missing; expected {','.join(COLUMNS)} on its first line, and a "
+            f"row a photo below; found {','.join(columns) or 'nothing'}"
+        )
     reviews = []
     for number, row in enumerate(rows, start=2):
         where = f"{table}, line {number}"
@@ -96,7 +106,7 @@ def read_reviews(table: Path, photos: Path) -> list[Review]:
             raise TrainingError(f"{where}: verdict {row['verdict']!r}; expected one of {', '.join(VERDICTS)}")
         photo = photos / row["file"]
         if photo.is_file():
-            boxes = [_boxes(row[name], where) for name in ("where", "ignore", "missed", "true_red")]
+            boxes = [_boxes(row[name], where) for name in BOX_COLUMNS]
             probability = table.parent / "prob" / f"{photo.stem}.png"
             reviews.append(Review(photo, probability, row["verdict"], *boxes))
     if not reviews:

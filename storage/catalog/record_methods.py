@@ -59,6 +59,10 @@ class RecordMethods(Transactions):
         """Id of the run begun last, of these kinds or of any; None where there is none."""
         return self.read(run_queries.latest_run_id, kinds)
 
+    def pictured_runs(self, *, limit: int = 50) -> list[RunRecord]:
+        """Runs that left restorations, newest first."""
+        return self.read(run_queries.pictured_runs, limit)
+
     def get_run(self, run_id: str) -> RunRecord | None:
         """The run, or None."""
         return self.read(run_queries.get_run, run_id)

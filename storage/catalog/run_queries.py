@@ -68,6 +68,15 @@ def latest_run_id(connection: Connection, kinds: Collection[str] | None) -> str 
     return connection.scalar(statement)
 
 
+def pictured_runs(connection: Connection, limit: int) -> list[RunRecord]:
+    """See ``Catalogue.pictured_runs``."""
+    r = restoration.c
+    made = sa.exists().where(r.run_id == run.c.id, r.outcome != "failed")
+    statement = sa.select(run.c.id).where(made).order_by(run.c.number.desc(), run.c.id.desc()).limit(limit)
+    found = (get_run(connection, run_id) for run_id in connection.execute(statement).scalars().all())
+    return [record for record in found if record is not None]
+
+
 def get_run(connection: Connection, run_id: str) -> RunRecord | None:
     """See ``Catalogue.get_run``."""
     row = connection.execute(sa.select(run).where(run.c.id == run_id)).mappings().first()
@@ -156,6 +165,7 @@ def _report_photos(connection: Connection, record: RunRecord) -> list[ReportPhot
                 change_outside_mask=row.change_outside_mask, mean_change=row.mean_change, seconds=row.seconds,
                 release=row.release, browse_path=browse, mask_source=row.mask_source,
                 also_at=tuple(other for other, _ in others), review_reasons=row.review_reasons, verdict=row.verdict,
+                found_key=row.found_key, tone=row.tone, notes=tuple(json.loads(row.report).get("notes", ())),
             )
         )  # fmt: skip
     return shown

@@ -54,6 +54,17 @@ class ReportPhoto:
     """Which fidelity figures are past which limits, with semicolons between; None where none is."""
     verdict: str | None = None
     """Of its latest review: `accepted`, `rejected`, `needs label`; None where nobody looked yet."""
+    found_key: str | None = None
+    """Key of the restoration's `found.png`, what the detector saw, below the derivatives' URL."""
+    tone: str | None = None
+    """`correct`, `neutral` or `keep`, as it was restored."""
+    notes: tuple[str, ...] = ()
+    """What else the restoration says of itself, such as lost pieces that were left as they are."""
+
+    @property
+    def is_tone_only(self) -> bool:
+        """Whether nothing was mended: the mask covers nothing, and the tone alone was corrected."""
+        return self.outcome == "restored" and self.mask_coverage == 0 and self.tone != "keep"
 
     @property
     def waits_for_review(self) -> bool:
@@ -75,6 +86,16 @@ class QuarantinedFile:
 
 
 @dataclass(frozen=True)
+class OtherPage:
+    """The page of another run, to be linked."""
+
+    title: str
+    url: str
+    """Relative to this page."""
+    finished_at: datetime | str | None = None
+
+
+@dataclass(frozen=True)
 class RunReport:
     """All that a run's page shows. Nothing is read from anywhere else but the pictures."""
 
@@ -84,6 +105,10 @@ class RunReport:
     started_at: datetime | str | None = None
     finished_at: datetime | str | None = None
     """None when the run did not finish: the page then says so."""
+    is_at_work: bool = False
+    """Whether the run goes on while the page is written."""
+    outstanding: int | None = None
+    """Photos that a run at work has still to restore; None where it does not know yet."""
     release: str | None = None
     mode: str | None = None
     tone: str | None = None
@@ -99,6 +124,15 @@ class RunReport:
     """What it ran on, label to value: device, precision, processor, code version, ..."""
     notes: tuple[str, ...] = ()
     """Sentences worth reading first, such as that the run was interrupted."""
+    newest_pictured: OtherPage | None = None
+    """The newest page that has pictures, for a page that has none."""
+
+    @property
+    def found_nothing_new(self) -> bool:
+        """Whether the run finished without a photo to work on."""
+        is_idle = not self.photos and not any(self.total(name) for name in ("restored", "unchanged", "failed"))
+        only_registered = self.total("registered") and not self.total("already_done")
+        return self.finished_at is not None and is_idle and not only_registered
 
     def total(self, name: str) -> int:
         """Gives one of the totals, 0 where it is not counted."""

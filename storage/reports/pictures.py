@@ -22,12 +22,15 @@ BeforeImage = Callable[[ReportPhoto], bytes | None]
 ObjectBytes = Callable[[str], bytes | None]
 """Gives the bytes of a derivative by its key, or None where there is none."""
 
-LONG_SIDE_PX = 640
+LONG_SIDE_PX = 1024
+"""As large as previews are, where the page has room for it: a snapshot is then shown pixel for pixel."""
 MASK_RGB = (224, 0, 122)
 """Magenta: far from grey and from sepia, for people who see red and green alike too."""
 
-_ENCODINGS = ((1.0, 80), (1.0, 70), (1.0, 60), (0.8, 62), (0.65, 58), (0.5, 50))
-"""Scale and JPEG quality, tried in turn until the pair fits."""
+_ENCODINGS = (
+    (LONG_SIDE_PX, 90), (LONG_SIDE_PX, 80), (640, 80), (640, 70), (640, 60), (512, 62), (416, 58), (320, 50),
+)  # fmt: skip
+"""Longer side in pixels and JPEG quality, tried in turn until the pictures fit."""
 _MASK_STEPS = 8
 _SHAPE_TOLERANCE = 0.03
 
@@ -82,15 +85,13 @@ def draw_pictures(
     if frame is None:
         return Pictures(photo.height or 3, photo.width or 4, problems=tuple(problems))
 
-    width, height = _fit(frame)
-    mask_png = b""
+    mask = None
     if mask_key is not None and before is not None:
         mask = attempt("The mask", lambda: object_bytes(mask_key), as_mask=True)
-        if mask is not None and _same_shape(mask, frame):
-            mask_png = _overlay(mask, (width, height))
-        elif mask is not None:
+        if mask is not None and not _same_shape(mask, frame):
             problems.append(f"The mask cannot be shown: it is {mask.width} x {mask.height}, another shape.")
-    encoded = _encode([image for image in (before, restored) if image], (width, height), cap_bytes - len(mask_png))
+            mask = None
+    (width, height), mask_png, encoded = _encode([one for one in (before, restored) if one], mask, frame, cap_bytes)
     return Pictures(
         height,
         width,
@@ -131,20 +132,25 @@ def _same_shape(one: Image.Image, other: Image.Image) -> bool:
     return abs(one.width * other.height - one.height * other.width) <= slack
 
 
-def _fit(image: Image.Image) -> tuple[int, int]:
-    scale = min(1.0, LONG_SIDE_PX / max(image.size))
+def _fit(image: Image.Image, long_side_px: int) -> tuple[int, int]:
+    scale = min(1.0, long_side_px / max(image.size))
     return max(1, round(image.width * scale)), max(1, round(image.height * scale))
 
 
-def _encode(images: list[Image.Image], size: tuple[int, int], cap_bytes: int) -> list[bytes]:
-    """Gives the pictures as JPEG, all with the one scale and quality at which they fit under the cap together."""
-    encoded: list[bytes] = []
-    for scale, quality in _ENCODINGS:
-        target = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
-        encoded = [_jpeg(image.resize(target, Image.Resampling.LANCZOS), quality) for image in images]
-        if sum(map(len, encoded)) <= cap_bytes:
+def _encode(
+    images: list[Image.Image], mask: Image.Image | None, frame: Image.Image, cap_bytes: int
+) -> tuple[tuple[int, int], bytes, list[bytes]]:
+    """Gives a size (width, height), the mask as PNG and the pictures as JPEG, the largest that fit under the cap."""
+    size, mask_png, encoded = (0, 0), b"", list[bytes]()
+    for long_side_px, quality in _ENCODINGS:
+        target = _fit(frame, long_side_px)
+        if target != size:
+            size = target
+            mask_png = _overlay(mask, size) if mask is not None else b""
+        encoded = [_jpeg(image.resize(size, Image.Resampling.LANCZOS), quality) for image in images]
+        if sum(map(len, encoded)) + len(mask_png) <= cap_bytes:
             break
-    return encoded
+    return size, mask_png, encoded
 
 
 def _jpeg(image: Image.Image, quality: int) -> bytes:

@@ -23,7 +23,7 @@ PAGE_BUDGET_BYTES = 40_000_000
 LINE_LIMIT = 10_000
 """How many photos are told by line; a browser tires of more."""
 
-_LARGEST_SHARE_BYTES = 400_000
+_LARGEST_SHARE_BYTES = 900_000
 _TEXT_SHARE = 0.96
 """What is left of the budget beside the page's text, on the safe side."""
 
@@ -37,6 +37,7 @@ def render_report(
     line_limit: int = LINE_LIMIT,
     budget_bytes: int = PAGE_BUDGET_BYTES,
     browse_base_url: str | None = None,
+    derivatives_base_url: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> str:
     """Gives the run's page as HTML text, always encodable as UTF-8.
@@ -49,6 +50,7 @@ def render_report(
         line_limit: At most so many further photos are told by line.
         budget_bytes: Pictures are made smaller where they would outgrow this.
         browse_base_url: Where `browse/` lies as seen from the page, such as `../browse`; without it nothing is linked.
+        derivatives_base_url: Where the derivatives lie as seen from the page; without it masks are not linked.
         progress: Called with the photos done and the photos to do, of those with pictures.
 
     Raises:
@@ -58,7 +60,12 @@ def render_report(
     anchors = views.Anchors()
 
     def view(photo: ReportPhoto) -> views.PhotoView:
-        return views.photo_view(photo, anchor=anchors.take(photo.photo_sha256), browse_base_url=browse_base_url)
+        return views.photo_view(
+            photo,
+            anchor=anchors.take(photo.photo_sha256),
+            browse_base_url=browse_base_url,
+            derivatives_base_url=derivatives_base_url,
+        )
 
     pictured = len(selection.pictured)
     # Base64 makes four bytes of three.
@@ -86,7 +93,10 @@ def render_report(
         tiles=views.tiles(report),
         verdict=views.verdict(report),
         notes=[wording.readable_name(note) for note in report.notes],
-        is_unfinished=report.finished_at is None,
+        is_unfinished=report.finished_at is None and not report.is_at_work,
+        at_work=views.at_work(report) if report.is_at_work else None,
+        found_nothing_new=report.found_nothing_new,
+        other_page=views.other_page(report),
         plates=plates,
         lines=[view(photo) for photo in selection.by_line[:line_limit]],
         lines_left_out=max(0, len(selection.by_line) - line_limit),

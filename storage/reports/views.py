@@ -29,7 +29,11 @@ REVIEWS = {NEEDS_REVIEW: "Needs review", "accepted": "Accepted", "rejected": "Re
 
 _MODES = {"full": "Full restoration", "scratches": "Scratches only, every other pixel kept"}
 _TONES = {"correct": "Corrected", "neutral": "Corrected, toned prints to grey", "keep": "Kept as it is"}
-_MENDINGS = {"sure": "What leaves no doubt", "normal": "What is likely too", "everything": "Everything found"}
+_MENDINGS = {
+    "sure": "sure (only what leaves no doubt)",
+    "normal": "normal (what is likely damage too)",
+    "everything": "everything (all that was found)",
+}
 _MASKS = {"detected": "detected", "supplied": "supplied by hand", "label": "painted by a person, and detected"}
 _SMALLEST_SHOWN_PX, _LARGEST_SHOWN_PX = 480, 720
 
@@ -62,6 +66,8 @@ class Tile:
     is_zero: bool
     target: str | None
     """Anchor that tells more, None where there is nothing more to tell."""
+    detail: str = ""
+    """What the number is made of, in small print."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,7 @@ class PhotoView:
     sha256: str
     outcome: str
     outcome_words: str
+    is_tone_only: bool
     error: str | None
     size: str
     mask_coverage: str
@@ -88,8 +95,14 @@ class PhotoView:
     """One of `REVIEWS`; None where there is nothing to say."""
     reasons: tuple[str, ...]
     """What is past a limit."""
+    notes: tuple[str, ...]
+    """What else the restoration says of itself."""
     open_url: str | None
-    """Link to the restored file, relative to the page."""
+    """Link to the restored file, relative to the page; to the mask and to what was found likewise."""
+    mask_url: str | None
+    found_url: str | None
+    longest_px: int | None
+    """The photo's longer side."""
     keys: Mapping[str, str]
     """What the page sorts by, as text a script can parse."""
 
@@ -125,6 +138,19 @@ class Plate:
         shown = min(max(longest * 1.25, _SMALLEST_SHOWN_PX), _LARGEST_SHOWN_PX)
         return round(shown * self.pictures.width / longest)
 
+    @property
+    def full_share(self) -> float:
+        """How large the overlay shows the photo; 1 is pixel for pixel."""
+        return min(1.0, max(self.pictures.width, self.pictures.height) / (self.view.longest_px or 1))
+
+    @property
+    def full_words(self) -> str:
+        """The same in words."""
+        if self.full_share == 1:
+            return "100 %"
+        words = wording.percent(self.full_share)
+        return f"{words}: the page's copy is smaller than the photo; the files hold every pixel"
+
 
 @dataclass(frozen=True)
 class SetAside:
@@ -148,7 +174,7 @@ def head_facts(report: RunReport) -> list[Fact]:
     if report.tone:
         facts.append(Fact("Tone", _TONES.get(report.tone, report.tone)))
     if report.mending:
-        facts.append(Fact("Mended", _MENDINGS.get(report.mending, report.mending)))
+        facts.append(Fact("Mending", _MENDINGS.get(report.mending, report.mending)))
     if report.strength is not None and report.strength != 1:
         facts.append(Fact("Strength", wording.percent(report.strength)))
     started, finished = wording.as_utc(report.started_at), wording.as_utc(report.finished_at)
@@ -161,7 +187,7 @@ def head_facts(report: RunReport) -> list[Fact]:
         facts.insert(place, Fact("Started" if started else "Finished", "", moments, "when"))
     speed = median_seconds_a_megapixel(report.photos)
     if speed is not None:
-        facts.append(Fact("Speed", f"{wording.duration(speed)} a megapixel (median)"))
+        facts.append(Fact("Speed", f"{speed:.1f} s a megapixel (median)"))
     facts += [Fact(_label(key), wording.readable_name(str(value))) for key, value in report.machine.items()]
     return facts
 
@@ -186,7 +212,8 @@ def tiles(report: RunReport) -> list[Tile]:
     for name in names:
         target = targets.get(name) if report.total(name) and present.get(name, bool(report.photos)) else None
         label = _label(name)
-        found.append(Tile(name, label, f"{report.total(name):,}", not report.total(name), target))
+        detail = _mended_and_toned(report) if name == "restored" else ""
+        found.append(Tile(name, label, f"{report.total(name):,}", not report.total(name), target, detail))
     return found
 
 
@@ -202,16 +229,35 @@ def verdict(report: RunReport) -> str:
     if done:
         return _joined(done) + "."
     if report.finished_at is None:
-        return "Nothing was finished."
+        return "Nothing is finished yet." if report.is_at_work else "Nothing was finished."
     if report.total("already_done"):
         before = wording.count(report.total("already_done"), "photo was", "photos were")
-        return f"Nothing to do: {before} restored before, by this release with these settings."
+        return f"Nothing was new: {before} restored before, by this release with these settings."
     if report.total("registered"):
         return f"{wording.count(report.total('registered'), 'photo')} registered."
-    return "Nothing to do: the source holds no photo that was not seen before."
+    return "Nothing was new: the source holds no photo that was not seen before."
 
 
-def photo_view(photo: ReportPhoto, *, anchor: str | None, browse_base_url: str | None) -> PhotoView:
+def at_work(report: RunReport) -> str:
+    """Gives how far a run is that goes on while the page is written."""
+    if report.outstanding is None:
+        return "It is still looking for photos."
+    return f"{wording.count(report.outstanding, 'photo')} outstanding."
+
+
+def other_page(report: RunReport) -> tuple[str, str] | None:
+    """Gives the URL and the words of the newest page with pictures, None where this page needs none."""
+    other = report.newest_pictured
+    if other is None or report.photos:
+        return None
+    finished = wording.as_utc(other.finished_at)
+    when = f", {wording.readable_time(finished)}" if finished else ""
+    return quote(other.url), wording.readable_name(other.title) + when
+
+
+def photo_view(
+    photo: ReportPhoto, *, anchor: str | None, browse_base_url: str | None, derivatives_base_url: str | None = None
+) -> PhotoView:
     """Gives a photo in words."""
     folder, slash, base_name = wording.readable_name(photo.source_key).rpartition("/")
     size = f"{photo.width:,} × {photo.height:,} px" if photo.width and photo.height else wording.NOTHING
@@ -225,7 +271,8 @@ def photo_view(photo: ReportPhoto, *, anchor: str | None, browse_base_url: str |
         also_at=tuple(map(wording.readable_name, photo.also_at)),
         sha256=wording.readable_name(photo.photo_sha256),
         outcome=photo.outcome,
-        outcome_words=OUTCOMES.get(photo.outcome, photo.outcome),
+        outcome_words="Tone only" if photo.is_tone_only else OUTCOMES.get(photo.outcome, photo.outcome),
+        is_tone_only=photo.is_tone_only,
         error=wording.readable_name(photo.error) if photo.error else None,
         size=size,
         mask_coverage=wording.percent(photo.mask_coverage),
@@ -235,7 +282,11 @@ def photo_view(photo: ReportPhoto, *, anchor: str | None, browse_base_url: str |
         seconds=wording.duration(photo.seconds),
         review=NEEDS_REVIEW if photo.waits_for_review else photo.verdict if photo.verdict in REVIEWS else None,
         reasons=tuple(wording.readable_name(part) for part in (photo.review_reasons or "").split("; ") if part),
+        notes=tuple(wording.readable_name(_sentence(note)) for note in photo.notes),
         open_url=_link(photo, browse_base_url),
+        mask_url=_derivative_link(photo.mask_key, derivatives_base_url),
+        found_url=_derivative_link(photo.found_key, derivatives_base_url),
+        longest_px=max(photo.width, photo.height) if photo.width and photo.height else None,
         keys=keys,
     )
 
@@ -244,7 +295,15 @@ def _link(photo: ReportPhoto, base_url: str | None) -> str | None:
     """Gives the way to the restored file, None where there is none or its name cannot be one on any disk."""
     if base_url is None or not photo.browse_path or photo.outcome == "failed":
         return None
-    path = photo.browse_path.removeprefix("browse/")
+    return _url(photo.browse_path.removeprefix("browse/"), base_url)
+
+
+def _derivative_link(key: str | None, base_url: str | None) -> str | None:
+    """Gives the way to a derivative, None where there is none or the store cannot be reached from the page."""
+    return None if key is None or base_url is None else _url(key, base_url)
+
+
+def _url(path: str, base_url: str) -> str | None:
     try:
         return base_url.rstrip("/") + "/" + quote(path.encode("utf-8", "surrogateescape"))
     except UnicodeEncodeError:
@@ -286,9 +345,25 @@ class Anchors:
 
 
 def _restored(report: RunReport) -> str:
-    """The word, and how many of the restored wait for a review."""
-    waiting = report.total(NEEDS_REVIEW)
-    return f"restored ({waiting:,} of them to be reviewed before publication)" if waiting else "restored"
+    """The word, how many of the restored had their tone alone corrected, and how many wait for a review."""
+    more = []
+    if _tone_only(report):
+        more.append(_mended_and_toned(report))
+    if waiting := report.total(NEEDS_REVIEW):
+        more.append(f"{waiting:,} of them to be reviewed before publication")
+    return f"restored ({'; '.join(more)})" if more else "restored"
+
+
+def _tone_only(report: RunReport) -> int:
+    return sum(photo.is_tone_only for photo in report.photos)
+
+
+def _mended_and_toned(report: RunReport) -> str:
+    """How many of the restored were mended, and how many had their tone alone corrected; empty where none was."""
+    if not report.total("restored"):
+        return ""
+    toned = _tone_only(report)
+    return f"{report.total('restored') - toned:,} mended, {toned:,} tone only"
 
 
 def _from_to(started: datetime | None, finished: datetime | None) -> tuple[Moment, ...]:
@@ -299,6 +374,11 @@ def _from_to(started: datetime | None, finished: datetime | None) -> tuple[Momen
         if started.date() == finished.date():
             moments[1] = Moment(f"{finished:%H:%M:%S} UTC", moments[1].iso)
     return tuple(moments)
+
+
+def _sentence(words: str) -> str:
+    """The words with a capital and a full stop."""
+    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "!", "?")) else ".")
 
 
 def _label(name: str) -> str:

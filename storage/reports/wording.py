@@ -14,6 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 NOTHING = "–"
 """What stands where a figure is not known."""
 
+_NO_BREAK = "\u00a0"
+
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
 
 _ESCAPES = {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r"}
@@ -86,16 +88,16 @@ def readable_time(moment: datetime) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Gives a length of time: `0.42 s`, `3.1 s`, `4 min 20 s`, `2 h 5 min`."""
+    """Gives a length of time that stays on one line: `0.42 s`, `3.1 s`, `4 min 20 s`, `2 h 5 min`."""
     if seconds is None or not math.isfinite(seconds) or seconds < 0:
         return NOTHING
     if seconds < 59.5:
         digits = 2 if seconds < 0.995 else 1 if seconds < 9.95 else 0
-        return f"{seconds:.{digits}f} s"
+        return f"{seconds:.{digits}f}{_NO_BREAK}s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+        return f"{minutes} min {rest} s".replace(" ", _NO_BREAK)
+    return f"{minutes // 60} h {minutes % 60} min".replace(" ", _NO_BREAK)
 
 
 def percent(share: float | None) -> str:

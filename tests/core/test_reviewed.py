@@ -143,6 +143,14 @@ def test_a_table_that_cannot_be_right_is_refused(tmp_path: Path) -> None:
     table.write_text(text.replace("1.png,right,", "1.png,right,0.1;0.2"))
     with pytest.raises(TrainingError, match=r"'0\.1' is no box"):
         read_reviews(table, data / "old")
+    table.write_text(text.replace("verdict,", "answer,").replace("true_red", "right"))
+    with pytest.raises(TrainingError, match=r"REVIEW\.csv: column verdict, true_red is missing; expected file,"):
+        read_reviews(table, data / "old")
+    table.write_text("")
+    with pytest.raises(TrainingError, match="found nothing"):
+        read_reviews(table, data / "old")
+    table.write_text(text.replace("0.png,clean,,,,", "0.png,clean"))
+    assert read_reviews(table, data / "old")[0].false == (), "what a row leaves out is empty"
     table.write_text(text)
     with pytest.raises(TrainingError, match="none of its 3 photos"):
         read_reviews(table, tmp_path)

@@ -119,6 +119,17 @@ def test_a_mask_of_another_size_is_refused(photo: Path, tmp_path: Path, capfd: p
     assert "small.png" in capfd.readouterr().err
 
 
+def test_a_mask_with_nothing_painted_in_it_is_refused(
+    photo: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mask = tmp_path / "empty.png"
+    Image.new("L", (96, 72), 40).save(mask)  # grey this dark is not damaged
+    assert run_command(["restore-file", str(photo), str(tmp_path / "out.png"), "--mask", str(mask)]) == 1
+    said = capfd.readouterr().err
+    assert "empty.png: nothing is painted in it" in said and said.count("\n") == 1
+    assert not (tmp_path / "out.png").exists()
+
+
 @pytest.mark.parametrize("name", ["grandma.png", "link.png", "hard.png", "./sub/../grandma.png"])
 @pytest.mark.parametrize("more", [[], ["--overwrite"]])
 def test_the_master_is_never_overwritten(photo: Path, name: str, more: list[str]) -> None:
@@ -142,13 +153,35 @@ def test_a_file_that_is_there_is_replaced_only_when_told(photo: Path, tmp_path: 
         assert restored.size == (96, 72)
 
 
-def test_detect_writes_a_mask(photo: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    mask = tmp_path / "mask.png"
-    assert run_command(["detect", str(photo), str(mask)]) == 0
-    with Image.open(mask) as found:
-        assert (found.size, found.mode) == ((96, 72), "L")
-    assert "% of the photo is damaged" in capfd.readouterr().out
+@pytest.mark.parametrize("mending", ["sure", "normal", "everything"])
+def test_detect_writes_the_mask_that_restore_file_mends(
+    mending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scratched = picture(1, height=128, width=160)
+    scratched[60:63, 10:150] = 255
+    photo, mask, found, mended, seen = (tmp_path / f"{name}.png" for name in ("photo", "mask", "found", "done", "seen"))
+    Image.fromarray(scratched).save(photo)
+    how = ["--release", "default", "--mending", mending]
+    assert run_command(["restore-file", str(photo), str(tmp_path / "out.png"), "--mask-out", str(mended),
+                        "--found-out", str(seen), *how]) == 0  # fmt: skip
+    monkeypatch.setattr("oldphoto_core.restoration.networks.Networks.mend", None)
+    monkeypatch.setattr("oldphoto_core.restoration.networks.Networks.restore", None)
+    capfd.readouterr()
+    assert run_command(["detect", str(photo), str(mask), "--found-out", str(found), *how]) == 0
+    with Image.open(mask) as written:
+        white = np.asarray(written)
+        assert written.mode == "L" and set(np.unique(white)) == {0, 255}
+    assert mask.read_bytes() == mended.read_bytes() and found.read_bytes() == seen.read_bytes()
+    assert f"{(white > 0).mean():.2%} of the photo would be mended" in capfd.readouterr().out
+
+
+def test_the_pictures_of_detect_are_png_and_not_one_file(photo: Path, tmp_path: Path) -> None:
+    mask = str(tmp_path / "mask.png")
     assert run_command(["detect", str(photo), str(tmp_path / "mask.jpg")]) == 2
+    assert run_command(["detect", str(photo), mask, "--found-out", mask]) == 2
+    assert run_command(["detect", str(photo), mask, "--found-out", str(photo), "--overwrite"]) == 2
+    assert run_command(["detect", str(photo), mask, "--mending", "all"]) == 2
+    assert not Path(mask).exists()
 
 
 @pytest.mark.parametrize(
@@ -212,14 +245,16 @@ def test_a_large_tiled_tiff_comes_back_in_tiles(
 
 
 def test_recto_and_verso_are_restored_page_by_page(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    scan, target, mask = tmp_path / "print.tif", tmp_path / "restored.tif", tmp_path / "seen.png"
+    scan, target, seen = tmp_path / "print.tif", tmp_path / "restored.tif", tmp_path / "seen.png"
+    mended = tmp_path / "mended.png"
     recto, verso = deep_picture(72, 96), picture(2, height=64, width=120)
     with tifffile.TiffWriter(scan) as writer:
         how = {"photometric": "rgb", "metadata": None}
         writer.write(recto, iccprofile=icc.adobe_rgb(), resolution=(600, 600), description="recto", **how)
         writer.write(verso, resolution=(300, 300), description="verso", **how)
     packaged = ["--release", "default"]
-    assert run_command(["restore-file", str(scan), str(target), "--found-out", str(mask), *packaged]) == 0
+    assert run_command(["restore-file", str(scan), str(target), "--found-out", str(seen), "--mask-out", str(mended),
+                        *packaged]) == 0  # fmt: skip
     with open_image(target.open("rb"), "restored.tif") as restored:
         first, second = restored.pages
         assert [(page.scan.shape, page.scan.dtype) for page in (first, second)] == [
@@ -231,10 +266,11 @@ def test_recto_and_verso_are_restored_page_by_page(tmp_path: Path, capfd: pytest
             said = f"page {number} of the file with SHA-256 {sha256_hex(scan.read_bytes())}"
             assert page.xmp is not None and said.encode() in page.xmp
             assert pixels_sha256(page.scan) != pixels_sha256(ArrayScan(recto if number == 1 else verso))
-    with Image.open(mask) as found:
+    with Image.open(seen) as found:
         assert found.size == (120, 136)
-    assert run_command(["detect", str(scan), str(tmp_path / "found.png"), *packaged]) == 0
-    assert (tmp_path / "found.png").read_bytes() == mask.read_bytes()
+    mask, found_out = tmp_path / "mask.png", tmp_path / "found.png"
+    assert run_command(["detect", str(scan), str(mask), "--found-out", str(found_out), *packaged]) == 0
+    assert found_out.read_bytes() == seen.read_bytes() and mask.read_bytes() == mended.read_bytes()
     for name in ("restored.png", "restored.jpg"):
         assert run_command(["restore-file", str(scan), str(tmp_path / name)]) == 2
         assert "has 2 pages" in capfd.readouterr().err

@@ -53,9 +53,9 @@ def test_a_small_photo_is_one_tile(tmp_path: Path, capfd: pytest.CaptureFixture[
     Image.fromarray(np.random.default_rng(0).integers(60, 200, (96, 130, 3)).astype(np.uint8)).save(photo)
     assert run_command(["doctor", "--plan", str(photo), "--home", str(tmp_path / "home")]) == 0
     said = told(capfd)
-    assert "grandma.png: 96 x 130 pixels (0.01248 megapixels), 8-bit RGB PNG" in said
+    assert "grandma.png: 130 x 96 pixels (width x height, 0.01248 megapixels), 8-bit RGB PNG" in said
     assert "decoded whole, 37 kB" in said
-    assert "1 x 1, of at most 96 x 160 pixels with their halo" in said
+    assert "1 across x 1 down, of at most 160 x 96 pixels with their halo" in said
     assert re.search(r"about \d+ s on cpu in (bfloat16|float32), \d+ threads: networks \d+\.\d\d s a megapixel", said)
     assert not (tmp_path / "home").exists()
 
@@ -66,10 +66,10 @@ def test_a_large_scan_is_read_by_rows_in_tiles_of_the_side_asked_for(
     scan = scan_of(tmp_path / "scan.tif", 4_100, 4_000)
     assert run_command(["doctor", "--plan", str(scan), "--tile-px", "512", "--home", str(tmp_path / "home")]) == 0
     said = told(capfd)
-    assert "4,100 x 4,000 pixels (16.4 megapixels), 16-bit RGB TIFF, 98 MB" in said
+    assert "4,000 x 4,100 pixels (width x height, 16.4 megapixels), 16-bit RGB TIFF, 98 MB" in said
     assert "a band of rows at a time" in said
     assert "as it is: its grain is that of a snapshot" in said
-    assert "9 x 8, of at most" in said
+    assert "8 across x 9 down, of at most" in said
 
 
 def test_pages_are_planned_one_by_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -81,9 +81,9 @@ def test_pages_are_planned_one_by_one(tmp_path: Path, capfd: pytest.CaptureFixtu
             writer.write(page, photometric="rgb", metadata=None)
     assert run_command(["doctor", "--plan", str(album), "--home", str(tmp_path / "home")]) == 0
     said = told(capfd)
-    assert "album.tif: 3 pages of 96 x 130, 64 x 64, 200 x 120 pixels (0.04058 megapixels), 8-bit RGB TIFF" in said
+    assert "album.tif: 3 pages of 130 x 96, 64 x 64, 120 x 200 pixels (width x height, 0.04058 megapixels)" in said
     assert "decoded whole, 122 kB" in said
-    assert "each page by itself, the largest 1 x 1, of at most 224 x 128 pixels with their halo" in said
+    assert "each page by itself, the largest 1 across x 1 down, of at most 128 x 224 pixels with their halo" in said
     assert re.search(r"about \d+ s on cpu", said)
 
 

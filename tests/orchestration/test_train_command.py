@@ -15,6 +15,8 @@ from oldphoto_core.evaluation.sheet import save_picture
 from oldphoto_core.models.presets import build_detector, build_restoration, preset
 from oldphoto_core.releases.bundle import save_release
 from oldphoto_core.releases.card import read_card
+from oldphoto_core.training.material_folder import read_labelled
+from tests.core.reviewed_archive import archive
 
 SUBCOMMANDS = ["look", "detector", "vaes", "translation", "release"]
 
@@ -47,6 +49,25 @@ def test_a_release_goes_where_the_settings_keep_releases(home: Path, monkeypatch
     monkeypatch.setenv("OLDPHOTO_RELEASES_URL", "s3://releases/ours")
     with pytest.raises(typer.BadParameter, match="OUT"):
         releases_folder(home)
+
+
+def test_a_hint_of_an_extra_is_shown_whole() -> None:
+    shown = CliRunner().invoke(train_app, ["detector", "--help"], env={"COLUMNS": "300"})
+    assert "pip install 'oldphoto[train]'" in shown.output
+
+
+def test_material_says_how_many_photos_are_for_training_and_for_validation(tmp_path: Path) -> None:
+    data, out = archive(tmp_path / "data"), tmp_path / "out"
+    table = data / "review/REVIEW.csv"
+    arguments = ["material", str(out), "--old", str(data / "old"), "--review", str(table), "--film", str(data / "film")]
+    laid = CliRunner().invoke(train_app, arguments)
+    assert laid.exit_code == 0, laid.output
+    train, validation = (len(list(read_labelled(out, s, kind="reviewed"))) for s in ("train", "validation"))
+    said = f"40 verdicts read; {train} photos are for training, {validation} for validation, 0 kept for testing"
+    assert train and validation and said in laid.output
+    table.write_text("file,answer\n0.png,clean\n")
+    refused = CliRunner().invoke(train_app, arguments)
+    assert refused.exit_code == 1 and "REVIEW.csv: column verdict, where" in refused.output
 
 
 @pytest.mark.slow

@@ -117,7 +117,7 @@ def test_a_photo_can_be_looked_at_with_the_keyboard_alone(report: Page) -> None:
     assert one.get_by_role("button", name="Restored", exact=True).get_attribute("aria-pressed") == "true"
     report.keyboard.press("m")
     assert one.locator(".mask").is_visible()
-    assert divider_at(one) == pytest.approx(50, abs=0.5), "the mask lies over the before, so some of that is shown"
+    assert divider_at(one) == pytest.approx(0, abs=0.5), "the mask lies over the restored half too"
     report.keyboard.press("Tab")  # the link to this photo
     report.keyboard.press("Tab")
     report.keyboard.press("Space")
@@ -137,7 +137,7 @@ def test_j_and_k_go_from_photo_to_photo(report: Page) -> None:
     assert report.evaluate(focused) == names[0]
 
 
-def test_the_mask_is_drawn_over_the_before(report: Page) -> None:
+def test_the_mask_is_drawn_over_both_halves(report: Page) -> None:
     one = plate(report, "small.jpg")
     mask, button = one.locator(".mask"), one.get_by_role("button", name="Mask")
     assert mask.is_hidden()
@@ -146,8 +146,54 @@ def test_the_mask_is_drawn_over_the_before(report: Page) -> None:
     assert button.get_attribute("aria-pressed") == "true"
     picture = one.locator(".before img").first.bounding_box()
     assert mask.bounding_box() == picture
+    for at in ("0%", "50%", "100%"):
+        one.locator(".picture").evaluate("(picture, at) => picture.style.setProperty('--at', at)", at)
+        clips = mask.evaluate("""mask => {
+          const found = [];
+          for (let each = mask; each.matches(".plate *"); each = each.parentElement) {
+            found.push(getComputedStyle(each).clipPath);
+          }
+          return found;
+        }""")
+        assert set(clips) == {"none"}, "no half of it is cut away"
     button.click()
     assert mask.is_hidden()
+
+
+def test_a_photo_is_looked_at_in_full_size_with_the_keyboard_alone(report: Page) -> None:
+    one = plate(report, "album/middle.jpg")
+    one.locator(".divider").focus()
+    report.keyboard.press("f")
+    full = report.locator("dialog.full")
+    assert full.is_visible()
+    assert full.get_by_role("heading").inner_text() == "album/middle.jpg"
+    box = full.locator(".picture").bounding_box()
+    assert box is not None
+    assert (box["width"], box["height"]) == (160, 120), "a pixel of the picture is one of the page"
+    assert full.locator(".scale").inner_text().startswith("10 %")
+    assert report.evaluate("document.activeElement.matches('.full .divider')")
+    report.keyboard.press("ArrowRight")
+    assert divider_at(full) == pytest.approx(51, abs=1)
+    report.keyboard.press("m")
+    assert full.locator(".mask").is_visible()
+    assert one.locator(".mask").is_hidden()
+    full.get_by_role("button", name="Before", exact=True).click()
+    assert divider_at(full) == pytest.approx(100, abs=0.5)
+    assert full.get_by_role("link", name="Open restored file").get_attribute("href") == one.locator(
+        "a.open"
+    ).get_attribute("href")
+    report.keyboard.press("Escape")
+    assert full.is_hidden()
+    assert report.evaluate("document.activeElement.closest('.plate').dataset.name") == "album/middle.jpg"
+
+
+def test_the_full_size_is_opened_and_closed_with_the_mouse(report: Page) -> None:
+    plate(report, "album/broken.jpg").get_by_role("button", name="Larger").click()
+    full = report.locator("dialog.full")
+    assert full.locator(".picture img").count() == 1
+    assert full.get_by_role("button").all_inner_texts() == ["Close"], "a failed photo has nothing to compare"
+    full.get_by_role("button", name="Close").click()
+    assert full.is_hidden()
 
 
 def test_all_masks_are_shown_and_hidden_at_once(report: Page) -> None:

@@ -22,7 +22,7 @@ def test_what_the_catalogue_and_the_store_hold_is_on_the_page(catalogue: Catalog
     catalogue.start_run(
         RunRecord(run_id="r1", kind="run", title="Night of 3 May", collection_id=collection_id, mode="full")
     )
-    done = restored("1912/a.jpg", run_id="r1")
+    done = restored("1912/a.jpg", run_id="r1", report={"notes": ["lost pieces on 2.5% of the photo, filled"]})
     catalogue.record_restorations([done, replace(failed("b.jpg"), run_id="r1")])
     catalogue.finish_run("r1", totals={"restored": 1, "failed": 1})
 
@@ -37,10 +37,13 @@ def test_what_the_catalogue_and_the_store_hold_is_on_the_page(catalogue: Catalog
         before_image=lambda photo: encoded(photo_image(size=size)),
         object_bytes=store.read_bytes,
         browse_base_url="../browse",
+        derivatives_base_url="../derivatives",
     )
     assert html.count("data:image/jpeg") == 3
     assert html.count("data:image/png") == 1
     assert "cannot be shown" not in html
+    assert "Lost pieces on 2.5% of the photo, filled." in html
+    assert f'href="../derivatives/{done.found_key}"' in html
     assert ("needs_review", 0) in catalogue.run_report("r1").totals.items()
     for words in (
         "Night of 3 May",
@@ -74,3 +77,12 @@ def test_what_waits_for_a_review_says_why_until_somebody_said_something(catalogu
     assert "1 photo restored." in page()
     assert 'data-review="accepted"' in page()
     assert 'value="needs_review"' not in page()
+
+
+def test_runs_that_left_restorations_are_found_newest_first(catalogue: Catalogue) -> None:
+    with_photos(catalogue, "a.jpg", "b.jpg", "c.jpg")
+    for run_id in ("r1", "r2", "r3", "r4"):
+        catalogue.start_run(RunRecord(run_id=run_id, kind="run"))
+    catalogue.record_restorations([restored("a.jpg", run_id="r1"), restored("b.jpg", run_id="r2")])
+    catalogue.record_restorations([replace(failed("c.jpg"), run_id="r3")])
+    assert [run.run_id for run in catalogue.pictured_runs()] == ["r2", "r1"]

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from storage.keys import browse_path
-from storage.reports.model import TOTALS
+from storage.reports.model import TOTALS, OtherPage
 from tests.store.report_makers import HOSTILE_NAMES, Pictures, failed, mask_image, page_of, photo, run, set_aside
 
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
@@ -79,6 +79,78 @@ def test_a_restored_photo_is_called_a_derivative_and_shows_its_figures() -> None
         assert words in text
 
 
+def test_what_a_restoration_says_of_itself_stands_beside_the_photo() -> None:
+    note = "lost pieces on 2.5% of the photo, left as they are (mending: everything fills them)"
+    said = note.capitalize() + "."
+    page = Reader(page_of(run(photo("a.jpg", notes=(note, "<b>"))), limit=1))
+    assert f"{said} <b>." in page.text
+    assert len(page.all("p", **{"class": "said"})) == 2
+    assert said in Reader(page_of(run(photo("a.jpg", notes=(note,))), limit=0)).text
+
+
+def test_a_photo_whose_tone_alone_was_corrected_is_not_called_mended() -> None:
+    photos = [photo("a.jpg"), photo("b.jpg", mask_coverage=0.0, tone="correct")]
+    for limit in (2, 0):
+        page = Reader(page_of(run(*photos), limit=limit))
+        assert len(page.all("span", **{"class": "badge restored tone_only"})) == 1
+        assert len(page.all("span", **{"class": "badge restored"})) == 1
+        assert "2 photos restored (1 mended, 1 tone only)." in page.text
+        assert "2 Restored 1 mended, 1 tone only" in page.text
+        assert "Tone only" in page.text
+    assert "Nothing was mended; the tone was corrected." in Reader(page_of(run(*photos))).text
+
+
+def test_a_photo_that_kept_its_tone_is_restored_though_its_mask_is_empty() -> None:
+    page = Reader(page_of(run(photo("b.jpg", mask_coverage=0.0, tone="keep"))))
+    assert "Tone only" not in page.text
+
+
+def test_mask_and_found_map_are_linked_where_the_store_can_be_reached() -> None:
+    one = photo("a.jpg", mask_key="ab/mask.png", found_key="ab/found.png")
+    hrefs = [a["href"] for a in Reader(page_of(run(one), derivatives_base_url="../my%20store/")).all("a")]
+    assert {"../my%20store/ab/mask.png", "../my%20store/ab/found.png"} <= set(hrefs)
+    assert "found.png" not in page_of(run(one))
+
+
+def test_the_full_size_says_how_large_it_is() -> None:
+    whole = Reader(page_of(run(photo("a.jpg", height=120, width=160))))
+    part = Reader(page_of(run(photo("a.jpg", height=1200, width=1600))))
+    assert [found["data-full"] for found in whole.all("button") if "data-full" in found] == ["100 %"]
+    (words,) = [found["data-full"] for found in part.all("button") if "data-full" in found]
+    assert words.startswith("10 %: the page's copy is smaller")
+    assert "Full size" in whole.text
+    assert "Larger" in part.text
+
+
+def test_speed_and_mending_are_told_in_words_that_mean_something() -> None:
+    text = Reader(page_of(run(photo("a.jpg", seconds=157 * 1.92)))).text
+    assert "157.0 s a megapixel (median)" in text
+    assert "Mending normal (what is likely damage too)" in text
+
+
+@pytest.mark.parametrize(
+    ("outstanding", "words"), [(3, "3 photos outstanding."), (None, "It is still looking for photos.")]
+)
+def test_a_run_at_work_does_not_say_that_it_did_not_finish(outstanding: int | None, words: str) -> None:
+    page = Reader(page_of(run(finished_at=None, is_at_work=True, outstanding=outstanding, totals={})))
+    assert f"This run is at work. {words}" in page.text
+    assert "Nothing is finished yet." in page.text
+    assert "did not finish" not in page.text
+
+
+def test_a_page_without_pictures_links_the_newest_that_has_some() -> None:
+    newest = OtherPage("Night <1>", "run 0.html", "2025-11-21T03:14:51Z")
+    page = Reader(page_of(run(totals={"already_done": 4}, newest_pictured=newest)))
+    assert [found["href"] for found in page.all("a", **{"class": "other-page"})] == ["run%200.html"]
+    assert "Nothing was new. No photo was worked on in this run." in page.text
+    assert "Night <1>, 21 Nov 2025, 03:14:51 UTC" in page.text
+    assert not Reader(page_of(run(photo("a.jpg"), newest_pictured=newest))).all("a", **{"class": "other-page"})
+
+
+def test_a_run_that_broke_before_it_restored_does_not_say_that_nothing_was_new() -> None:
+    assert "Nothing was new" not in page_of(run(totals={"registered": 3}))
+
+
 def test_a_failed_photo_shows_its_reason_and_its_master() -> None:
     page = Reader(page_of(run(failed("a.jpg"))))
     assert "out of memory: run again with a smaller tile" in page.text
@@ -140,9 +212,9 @@ def test_ignored_files_are_counted_by_pattern() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"totals": {"already_done": 40}}, "Nothing to do: 40 photos were restored before"),
-        ({"totals": {"already_done": 1}}, "Nothing to do: 1 photo was restored before"),
-        ({"totals": {}}, "Nothing to do: the source holds no photo that was not seen before."),
+        ({"totals": {"already_done": 40}}, "Nothing was new: 40 photos were restored before"),
+        ({"totals": {"already_done": 1}}, "Nothing was new: 1 photo was restored before"),
+        ({"totals": {}}, "Nothing was new: the source holds no photo that was not seen before."),
         ({"totals": {"registered": 3}}, "3 photos registered."),
         ({"totals": {}, "finished_at": None}, "This run did not finish."),
         ({"totals": {"quarantined": 2}, "quarantined": [set_aside("a"), set_aside("b")]}, "2 files quarantined."),

@@ -25,11 +25,20 @@ def drawn(source: makers.Pictures | None = None, **options: object) -> Pictures:
 
 
 def test_pictures_are_reduced_to_the_page_and_never_enlarged() -> None:
-    large = makers.Pictures(makers.photo_image(size=(1800, 2400)), makers.photo_image(size=(768, 1024)))
+    large = makers.Pictures(makers.photo_image(size=(1800, 2400)), makers.photo_image(size=(1500, 2000)))
     shown = drawn(large)
-    assert (shown.height, shown.width) == (480, LONG_SIDE_PX)
-    assert decoded(shown.before_uri).size == decoded(shown.restored_uri).size == (LONG_SIDE_PX, 480)
+    assert (shown.height, shown.width) == (768, LONG_SIDE_PX)
+    assert decoded(shown.before_uri).size == decoded(shown.restored_uri).size == (LONG_SIDE_PX, 768)
     assert decoded(drawn().before_uri).size == (160, 120)
+
+
+def test_a_snapshot_is_kept_pixel_for_pixel_where_there_is_room() -> None:
+    snapshot = makers.photo_image(size=(768, 1024))
+    shown = drawn(makers.Pictures(snapshot, snapshot, makers.mask_image((768, 1024))), cap_bytes=900_000)
+    assert decoded(shown.restored_uri).size == decoded(shown.mask_uri).size == (1024, 768)
+    small = drawn(makers.Pictures(snapshot, snapshot, makers.mask_image((768, 1024))), cap_bytes=40_000)
+    assert (small.width, small.height) == decoded(small.restored_uri).size == decoded(small.mask_uri).size
+    assert small.width < 1024
 
 
 def test_before_restored_and_mask_lie_on_each_other() -> None:

@@ -1,5 +1,5 @@
 "use strict";
-// Divider, masks, filter, sort, copying and deep links. The page can be read and printed without any of it.
+// Divider, masks, full size, filter, sort, copying and deep links. The page can be read and printed without any of it.
 (() => {
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const one = (selector, within = document) => within.querySelector(selector);
@@ -13,7 +13,7 @@
     compare.classList.toggle("all-restored", at < 8);
     const after = one(".tag.right", compare).textContent.toLowerCase();
     range.setAttribute("aria-valuetext", at + " % before, " + (100 - at) + " % " + after);
-    for (const side of all("[data-side]", range.closest(".plate"))) {
+    for (const side of all("[data-side]", range.closest(".plate, .full"))) {
       side.setAttribute("aria-pressed", String(Number(side.dataset.side) === at));
     }
   };
@@ -29,8 +29,6 @@
     if (!mask) return;
     mask.hidden = !shown;
     one("[data-mask-toggle]", plate).setAttribute("aria-pressed", String(shown));
-    const range = one(".divider", plate);
-    if (shown && range && Number(range.value) < 8) moveTo(range, 50); // the mask lies over the before
   };
   const maskIsShown = (plate) => one(".mask", plate)?.hidden === false;
   const tellAllMasks = () => {
@@ -41,6 +39,30 @@
     showMask(plate, !maskIsShown(plate));
     tellAllMasks();
   };
+
+  // -- full size --------------------------------------------------------------------------------------------------
+  const full = one(".full");
+  const openFull = (plate) => {
+    const picture = one(".picture", plate)?.cloneNode(true);
+    if (!picture || full.open) return;
+    const image = one("img", picture);
+    picture.style.width = image.getAttribute("width") + "px"; // the page's pixels for the photo's, one for one
+    picture.style.aspectRatio = image.getAttribute("width") + " / " + image.getAttribute("height");
+    one("#full-name").textContent = plate.dataset.name;
+    one(".scale", full).textContent = one("[data-full]", plate).dataset.full;
+    one(".files-here", full).replaceChildren(...all(".files a", plate).map((link) => link.cloneNode(true)));
+    one(".stage", full).replaceChildren(picture);
+    const range = one(".divider", picture);
+    one(".sides", full).hidden = !range;
+    one("[data-mask-toggle]", full).hidden = !one(".mask", picture);
+    showMask(full, maskIsShown(plate));
+    full.showModal();
+    if (!range) return;
+    one("[data-side='0']", full).textContent = one(".tag.right", picture).textContent;
+    moveTo(range, one(".divider", plate).value);
+    range.focus({ preventScroll: true });
+  };
+  full?.addEventListener("close", () => one(".stage", full).replaceChildren());
 
   // -- filter and sort --------------------------------------------------------------------------------------------
   const form = one(".toolbar");
@@ -128,11 +150,13 @@
   document.addEventListener("click", (event) => {
     const hit = event.target.closest("button, a[data-show]");
     if (!hit) return;
-    const plate = hit.closest(".plate");
+    const plate = hit.closest(".plate, .full");
     if (hit.dataset.side) {
       const range = one(".divider", plate);
       moveTo(range, hit.getAttribute("aria-pressed") === "true" ? 50 : hit.dataset.side);
     } else if ("maskToggle" in hit.dataset) toggleMask(plate);
+    else if ("full" in hit.dataset) openFull(plate);
+    else if ("close" in hit.dataset) full.close();
     else if ("allMasks" in hit.dataset) {
       const shown = hit.getAttribute("aria-pressed") !== "true";
       for (const each of all(".plate")) showMask(each, shown);
@@ -145,10 +169,12 @@
     }
   });
   document.addEventListener("keydown", (event) => {
-    const plate = event.target.closest(".plate");
+    const plate = event.target.closest(".plate, .full");
     if (!plate || event.ctrlKey || event.metaKey || event.altKey) return;
     const key = event.key.toLowerCase();
     if (key === "m") toggleMask(plate);
+    else if (plate === full) return;
+    else if (key === "f") openFull(plate);
     else if (key === "j" || key === "k") {
       const seen = all(".plate").filter((each) => !each.hidden);
       const next = seen[seen.indexOf(plate) + (key === "j" ? 1 : -1)];
