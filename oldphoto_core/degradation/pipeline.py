@@ -108,6 +108,7 @@ class Degradation:
         change = torch.where(exact, (image - target).abs().amax(1, keepdim=True), change)
         damaged = (opacity > DAMAGED) & (change >= VISIBLE)
         unsure = (opacity >= FAINT) & ~damaged
+        opacity = opacity.clamp(0, 1)  # rounding
         return DegradedBatch(image, target, damaged.float(), unsure.float(), opacity, dice.send(kind))
 
     def _draw_severity(self, dice: Dice, count: int, *, power: float | None = None) -> Tensor:

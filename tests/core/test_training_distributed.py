@@ -22,7 +22,7 @@ from oldphoto_core.training.stages import train_detector
 from tests.core.retraining_material import labelled_material
 
 SETTINGS = DetectorSettings(
-    preset="tiny", batch=2, crop=48, rate=1e-2, chunk_photos=1, steps_a_chunk=12, pool_chunks=2, larger_crops=False
+    preset="tiny", batch=2, crop=48, rate=1e-2, chunk_photos=1, steps_a_chunk=12, pool_chunks=2
 )
 OPTIONS = {"budget": Budget(steps=12), "seed": 3, "log_every": 2, "evaluate_every": 6, "progress": False, "threads": 1}
 

@@ -112,14 +112,13 @@ def test_the_labelled_share_of_a_batch_is_kept():
     material = labelled_material()
     for share, count in ((0.0, 0), (0.5, 2), (1.0, 3)):
         stage = DetectorStage(replace(SETTINGS, labelled_share=share), material)
-        phase = stage.options.phases[0]
         with stage.sources[0]:
-            image, mask, ignore, labelled = stage._batch(0, phase)
+            image, mask, ignore, labelled = stage._batch(0)
         assert image.shape[0] == mask.shape[0] == ignore.shape[0] == 4
         assert int(labelled.sum()) == count
     stage = DetectorStage(SETTINGS, replace(material, labelled=None, labelled_validation=None))
     with stage.sources[0]:
-        assert int(stage._batch(0, phase)[3].sum()) == 0
+        assert int(stage._batch(0)[3].sum()) == 0
     assert stage.score == "second/auc"
 
 

@@ -35,7 +35,7 @@ SEED = 16
 STEPS = 24
 
 LOOK = LookSettings(batch=4, whole_px=64, **STILL)
-DETECTOR = DetectorSettings(batch=2, crop=192, rate=2e-2, larger_crops=False, **STILL)
+DETECTOR = DetectorSettings(batch=2, crop=192, rate=2e-2, **STILL)
 VAES = VaeSettings(batch=4, crop=64, kl_warm_up=0.0, **STILL)
 TRANSLATION = TranslationSettings(batch=2, crop=128, larger_crops=False, decoder_from=0.5, **STILL)
 
