@@ -27,7 +27,7 @@ class FidelityLimits(BaseModel):
         default=0.01, ge=0, description="largest growth of the share of values clipped at black or at white"
     )
     review_added_chroma: float = Field(default=0.1, ge=0, description="largest mean chroma added to a neutral photo")
-    review_mask_coverage: float = Field(default=0.25, ge=0, description="largest share of the photo under the mask")
+    review_mask_coverage: float = Field(default=0.1, ge=0, description="largest share of the photo under the mask")
 
     def reasons(self, figures: Mapping[str, float | None]) -> tuple[str, ...]:
         """What is past its limit, a line each: which figure, its value, the limit; a figure of None is passed over.

@@ -337,6 +337,13 @@ def release(
         str | None,
         typer.Option(help="Release that gives what this run did not train, and from which probability is acted on."),
     ] = None,
+    detector_share: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="With --parent: how much of what training changed in the detector is kept, from 0 to 1. "
+            "A third may forget little and keep most of what was learned."
+        ),
+    ] = 1.0,
 ) -> None:
     """Pack a run's weights as a release: half-precision safetensors and a JSON card."""
     with reported():
@@ -347,7 +354,8 @@ def release(
         if parent is None:
             pack = partial(export_release, folder, which=which)
         else:
-            pack = partial(pack_candidate, folder, parent=known_release(parent, home), which=which)
+            known = known_release(parent, home)
+            pack = partial(pack_candidate, folder, parent=known, which=which, detector_share=detector_share)
         card = keep_by_name(pack, releases_folder(home)) if out is None else pack(out)
         typer.echo(f"release {card.name} written to {card.folder}")
 

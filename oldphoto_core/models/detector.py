@@ -38,6 +38,8 @@ COARSE = 3
 """Pixels a side that are averaged for the second scale at which a photo is looked at (archive)."""
 LARGEST_LOGIT = 8.0
 """Of one look, either way, once trained."""
+ALLOWED_ALONE = 3.0
+"""The logit is that of the look at the photo as it is, less this at most: a speck cannot be seen at a third."""
 LEAST_DEVIATION = 0.05
 """Added to the luma's deviation in a square: 6 levels of 255, so that noise in flat places is not blown up."""
 
@@ -130,7 +132,7 @@ class ScratchDetector(nn.Module):
     resolution. Its deepest level has a place for each 32x32 pixels: a torn border is known by its surroundings.
 
     A photo is looked at twice by the same weights, as it is and averaged over squares of `COARSE` pixels a side, and
-    the logits are averaged: a missing piece as wide as a face has, at the second scale, the size of a flake.
+    the logits are joined: a missing piece as wide as a face has, at the second scale, the size of a flake.
     """
 
     coarse = COARSE
@@ -161,10 +163,10 @@ class ScratchDetector(nn.Module):
         if not self.training:  # as where both are kept in 8 bits
             fine, coarse = (logits.clamp(-LARGEST_LOGIT, LARGEST_LOGIT) for logits in (fine, coarse))
         coarse = F.interpolate(coarse, scale_factor=float(self.coarse), mode="bilinear", align_corners=False)
-        return (fine + coarse[..., :height, :width]) / 2
+        return torch.maximum((fine + coarse[..., :height, :width]) / 2, fine - ALLOWED_ALONE)
 
     def at_one_scale(self, image: Tensor) -> Tensor:
-        """Gives the same of one look. Where a photo is cut into tiles, their logits are averaged afterwards."""
+        """Gives the same of one look. Where a photo is cut into tiles, both looks are joined afterwards."""
         padded, (height, width) = pad_to_multiple(image, self.total_stride)
         seen = torch.cat([padded, top_hats(padded), against_surroundings(padded)], dim=1)
         dtype = self.head.weight.dtype

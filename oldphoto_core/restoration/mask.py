@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from oldphoto_core.models.detector import LARGEST_LOGIT
+from oldphoto_core.models.detector import ALLOWED_ALONE, LARGEST_LOGIT
 from oldphoto_core.models.faces import Face, FaceBox, Oval
 
 Mending = Literal["sure", "normal", "everything"]
@@ -44,13 +44,14 @@ def logits_of(probability: NDArray[np.float32] | np.float32) -> NDArray[np.float
     return np.clip(np.log(bounded / (1 - bounded)), -LARGEST_LOGIT, LARGEST_LOGIT)
 
 
-def mean_codes(codes: NDArray[np.uint8], logits: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Gives the code of the mean of what is coded and of logits."""
-    return _codes_of_logits((LARGEST_LOGIT * (codes / np.float32(127.5) - 1) + logits) / 2)
+def joined_codes(codes: NDArray[np.uint8], coarse: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Gives the codes of two looks: that at the photo as it is, coded, and the logits of the coarse one, enlarged."""
+    fine = LARGEST_LOGIT * (codes / np.float32(127.5) - 1)
+    return _codes_of_logits(np.maximum((fine + coarse) / 2, fine - ALLOWED_ALONE))
 
 
 def _codes_of_logits(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.rint((logits / LARGEST_LOGIT + 1) * 127.5).astype(np.uint8)
+    return np.rint((np.clip(logits / LARGEST_LOGIT, -1, 1) + 1) * 127.5).astype(np.uint8)
 
 
 def probabilities_of(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -73,11 +74,11 @@ class Belief:
         assert 0 < self.grown <= self.seed < 1, self
 
 
-BELIEF = {"sure": Belief(0.95, 0.7), "normal": Belief(0.8, 0.3), "everything": Belief(0.5, 0.15)}
+BELIEF = {"sure": Belief(0.97, 0.5), "normal": Belief(0.93, 0.3), "everything": Belief(0.6, 0.15)}
 """Of thin findings, by how much is to be mended."""
-WIDE = {"sure": Belief(0.97, 0.8), "normal": Belief(0.92, 0.6), "everything": Belief(0.5, 0.15)}
+WIDE = {"sure": Belief(0.99, 0.7), "normal": Belief(0.97, 0.5), "everything": Belief(0.6, 0.15)}
 """The same of findings wider than `WIDE_PX`."""
-ON_FACES = {"sure": Belief(0.98, 0.8), "normal": Belief(0.9, 0.5), "everything": Belief(0.5, 0.15)}
+ON_FACES = {"sure": Belief(0.99, 0.7), "normal": Belief(0.97, 0.5), "everything": Belief(0.6, 0.15)}
 """The same inside a face's box."""
 FEATURE_SHARE = 0.6
 """A finding of which so much lies in an eye or a mouth is that."""

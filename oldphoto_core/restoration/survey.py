@@ -12,7 +12,7 @@ from oldphoto_core.color import NEUTRAL_SPREAD
 from oldphoto_core.models.faces import find_faces
 from oldphoto_core.models.look import Glance, make_thumbnail
 from oldphoto_core.restoration.blending import LUMA
-from oldphoto_core.restoration.mask import MaskShape, Mending, codes_of, logits_of, mean_codes, shape_mask
+from oldphoto_core.restoration.mask import MaskShape, Mending, codes_of, joined_codes, logits_of, shape_mask
 from oldphoto_core.restoration.networks import Networks
 from oldphoto_core.restoration.print_tone import Monochrome, tell_monochrome
 from oldphoto_core.restoration.tiling import plan_tiles, tiles_with_pieces
@@ -146,7 +146,7 @@ def _looked_through(
         coarse = _looked_at(averaged.photo(), networks, tile_px=tile_px)
         for top in range(0, len(found), step):
             rows = found[top : top + step]
-            rows[:] = mean_codes(rows, enlarged_rows(coarse, networks.coarse, top, rows.shape))
+            rows[:] = joined_codes(rows, enlarged_rows(coarse, networks.coarse, top, rows.shape))
     return found, luma, 0 if networks is None else sum(map(len, rows_of_tiles))
 
 

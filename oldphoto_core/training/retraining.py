@@ -7,6 +7,7 @@ repeated: what is done is found done, and a stage that was killed goes on from i
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from oldphoto_core.releases.bundle import PARTS, load_release, save_release
 from oldphoto_core.releases.card import ReleaseCard
 from oldphoto_core.training.checkpoint import WEIGHTS, load_weights, save_weights, write_json
 from oldphoto_core.training.curves import PARQUET
+from oldphoto_core.training.detector_blend import blended
 from oldphoto_core.training.export import training_notes
 from oldphoto_core.training.loop import RunOptions, RunResult
 from oldphoto_core.training.material import Material
@@ -191,7 +193,13 @@ def stage_folders(stage: str) -> tuple[str, ...]:
 
 
 def pack_candidate(
-    run: Path, out: Path, parent: ReleaseCard, notes: Mapping[str, Any] | None = None, *, which: str = "best"
+    run: Path,
+    out: Path,
+    parent: ReleaseCard,
+    notes: Mapping[str, Any] | None = None,
+    *,
+    which: str = "best",
+    detector_share: float = 1.0,
 ) -> ReleaseCard:
     """Packs a retrain as a release folder: what was trained, and the parent's networks where nothing was.
 
@@ -204,6 +212,7 @@ def pack_candidate(
         parent: the release that was trained on from.
         notes: further words for the card: snapshot, labels, seeds, code version.
         which: the `best` weights of detector and translation by held-out figures, or the `last`.
+        detector_share: how much of what training changed in the detector is kept, weight by weight.
 
     Raises:
         TrainingError: VAEs were trained and no translation between them.
@@ -211,7 +220,9 @@ def pack_candidate(
     release = load_release(parent)
     detector, network = release.detector, release.network
     if (run / "detector" / WEIGHTS[which]).is_file():
-        load_weights(run / "detector" / WEIGHTS[which], {"detector": detector})
+        trained = copy.deepcopy(detector)
+        load_weights(run / "detector" / WEIGHTS[which], {"detector": trained})
+        detector = blended(detector, trained, detector_share)
     if network.mender is not None and (run / "mender" / WEIGHTS[which]).is_file():
         load_weights(run / "mender" / WEIGHTS[which], {"mender": network.mender})
     translated = (run / "translation" / WEIGHTS[which]).is_file()
@@ -236,6 +247,7 @@ def pack_candidate(
         "training": training_notes(run, which=which),
         "metrics": {stage: {"before": r.before, "after": r.after} for stage, r in reports.items()},
         **({"operating": operating} if operating else {}),
+        **({"detector_share": detector_share} if detector_share != 1 else {}),
         **(notes or {}),
     }
     from oldphoto_core.models.presets import preset
