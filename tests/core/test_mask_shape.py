@@ -46,13 +46,13 @@ def test_codes_keep_an_order_and_what_a_detector_is_nearly_sure_of() -> None:
 
 
 def test_a_crack_goes_on_from_where_it_is_sure_along_what_is_half_believed() -> None:
-    codes = found((slice(80, 82), slice(20, 60), 0.9), (slice(80, 82), slice(60, 150), 0.4))
+    codes = found((slice(80, 82), slice(20, 60), 0.96), (slice(80, 82), slice(60, 150), 0.4))
     assert shaped(codes).mended[80:82, 20:150].all()
     assert not shaped(found((slice(80, 82), slice(60, 150), 0.6))).mended.any(), "nothing sure begins it"
 
 
 def test_how_much_is_mended_is_asked_for() -> None:
-    codes = found((slice(40, 42), slice(20, 90), 0.85), (slice(100, 102), slice(20, 90), 0.98))
+    codes = found((slice(40, 42), slice(20, 90), 0.95), (slice(100, 102), slice(20, 90), 0.98))
     sure, normal = (shaped(codes, mending=name).mended for name in ("sure", "normal"))
     assert not sure[30:50].any() and sure[100:102, 20:90].all()
     assert normal[40:42, 20:90].all() and (normal >= sure).all()
@@ -77,12 +77,12 @@ def test_the_margin_grows_with_the_stroke() -> None:
 
 
 def test_a_wide_finding_and_one_on_a_face_need_more_evidence() -> None:
-    wide = found((slice(40, 70), slice(40, 90), 0.86))
-    thin = found((slice(40, 43), slice(40, 90), 0.86))
+    wide = found((slice(40, 70), slice(40, 90), 0.95))
+    thin = found((slice(40, 43), slice(40, 90), 0.95))
     assert not shaped(wide).mended[50:60, 50:80].any()
     assert shaped(thin).mended[40:43, 40:90].all()
     assert not shaped(thin, faces=[FACE]).mended.any()
-    assert shaped(found((slice(40, 43), slice(40, 90), 0.95)), faces=[FACE]).mended[41, 40:90].all()
+    assert shaped(found((slice(40, 43), slice(40, 90), 0.98)), faces=[FACE]).mended[41, 40:90].all()
 
 
 def test_a_finding_within_an_eye_or_a_mouth_is_that_and_a_crack_goes_through_it() -> None:

@@ -15,6 +15,8 @@ from oldphoto_core.restoration import repair, scan_restoration
 from oldphoto_core.restoration.fidelity_meter import FidelityMeter
 from oldphoto_core.restoration.fine_mending import FineMender
 from oldphoto_core.restoration.networks import Networks
+from oldphoto_core.sample_archive import SAMPLES
+from tests.core.test_fine_scratches import SCALE, scan, scratched
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +24,13 @@ def restorer() -> Restorer:
     return Restorer.from_release("default", device="cpu", tile_px=512)
 
 
-def photo(height: int, width: int, times: int = 1) -> np.ndarray:
-    """Soft shapes and scratches, enlarged."""
+def photo(height: int, width: int) -> np.ndarray:
+    """Soft shapes and scratches."""
     random = np.random.default_rng(5)
     image = cv2.resize(random.random((7, 9, 3), dtype=np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    image = cv2.resize(np.clip(image, 0.1, 0.9), None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
+    image = np.clip(image, 0.1, 0.9)
     for _ in range(5):
-        ends = [(int(random.integers(0, width * times)), int(random.integers(0, height * times))) for _ in range(2)]
+        ends = [(int(random.integers(0, width)), int(random.integers(0, height))) for _ in range(2)]
         cv2.line(image, *ends, (0.98, 0.98, 0.98), 2)
     return np.rint(image * 255).astype(np.uint8)
 
@@ -66,10 +68,10 @@ def test_what_is_restored_after_memory_ran_out_is_what_would_have_been(restorer,
 
 
 def test_fine_scratches_are_looked_for_once_more_and_the_photo_is_not(restorer, monkeypatch):
-    before = photo(270, 290, times=4)
-    calm = restorer.restore(before, scale=4)
+    before = np.tile(scratched(scan(SAMPLES[1]))[0], (2, 2, 1))  # large enough for smaller tiles to help
+    calm = restorer.restore(before, scale=SCALE)
     runs_out_once(monkeypatch, FineMender, "put_into_working", after=True)
-    eased = restorer.restore(before, scale=4)
+    eased = restorer.restore(before, scale=SCALE)
     assert any("ran out of memory" in note for note in eased.report.notes), "fine scratches must be found for this"
     assert np.array_equal(eased.found, calm.found) and np.array_equal(eased.mask, calm.mask)
     assert np.abs(eased.image.astype(int) - calm.image).max() <= 1
