@@ -1,7 +1,7 @@
 """The scratch detector for restoring alone: batch norm folded, the finest levels computed in bands of rows.
 
 A band of rows stays in the cache, and of what the finest levels hold between their layers only a band exists at a time:
-about a quarter of the memory that the network itself takes. Answers equal the network's within rounding.
+less than half of the memory that the network itself takes. Answers equal the network's within rounding.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ _BAND_BYTES = 4 << 20
 """About what the widest layer of a band holds for each thread."""
 _LEAST_ROWS = 8
 _SEEN_PIXELS = 500_000
-"""Folded rows of top-hats and contrast hold so many pixels of the photo at least, and twice as many: each band is given
-a margin that they look into."""
+"""Top-hats and contrast are computed for twice so many pixels of the photo at once, and a margin that they look into."""
 _SEEN_REACH_PX = max(SURROUNDINGS_PX) // 2 + max(HAT_SIDES_PX)
 
 
@@ -87,7 +86,7 @@ class FastDetector(ScratchDetector):
         """Gives logits (B, 1, H, W) float32 of the three features that meet at half the photo's sides."""
         count, _, height, width = encoded.shape
         channels = deeper.shape[1] + encoded.shape[1] + folded.shape[1]
-        logits = torch.empty(count, 1, FOLD * height, FOLD * width)
+        logits = encoded.new_empty(count, 1, FOLD * height, FOLD * width, dtype=torch.float32)
         merge = self.merges[0][0]
         for top, bottom in _bands(height, channels * width * encoded.element_size()):
             first, last = max(top - 2, 0), min(bottom + 2, height)

@@ -71,8 +71,8 @@ class Filling:
     def columns(self) -> np.ndarray:
         """(N,) int32, the column of each value."""
         step = max(1, STRIP_PIXELS // max(1, self.mask.shape[1]))
-        strips_ = [self.mask[top : top + step] for top in range(0, len(self.mask), step)]
-        return np.concatenate([np.empty(0, np.int32), *(np.nonzero(rows)[1].astype(np.int32) for rows in strips_)])
+        found = [np.nonzero(self.mask[top : top + step])[1].astype(np.int32) for top in range(0, len(self.mask), step)]
+        return np.concatenate([np.empty(0, np.int32), *found])
 
     def put(self, top: int, rows: np.ndarray, left: int = 0) -> None:
         """Writes the values into (h, w, 3) float32 rows of the photo that begin at (top, left), in place."""
