@@ -28,7 +28,7 @@ _BAND_BYTES = 4 << 20
 """About what the widest layer of a band holds for each thread."""
 _LEAST_ROWS = 8
 _SEEN_PIXELS = 500_000
-"""Top-hats and contrast are computed for twice so many pixels of the photo at once, and a margin that they look into."""
+"""Top-hats and contrast are computed for twice so many pixels of the photo at once, and a margin that they see into."""
 _SEEN_REACH_PX = max(SURROUNDINGS_PX) // 2 + max(HAT_SIDES_PX)
 
 
